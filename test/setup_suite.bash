@@ -1,0 +1,75 @@
+# shellcheck shell=bash
+# Once for the whole run: the engine, a place on a real disk, the laboratory (see helpers.bash).
+
+setup_suite() {
+  ((EUID == 0)) || return 0 # every test then skips, and says why
+  # shellcheck source=helpers.bash
+  source "${BASH_SOURCE[0]%/*}/helpers.bash"
+
+  LAB=$(mktemp -d "$(disk)/ce-lab.XXXXXX")
+  chmod 755 "$LAB"
+  mkdir "$LAB/layers"
+  export LAB
+  export ALPINE=$LAB/alpine HOST_ROOTFS=$LAB/host DEBIAN_ROOTFS=$LAB/debian
+
+  # A copy: whatever runs this very file belongs to this very suite.
+  engine_build
+  export ENGINE=$LAB/container_engine
+
+  # The directory that the laboratory's own is mounted on; rmdir later, if we made it.
+  [[ -d /var/lib/container_engine ]] || { mkdir /var/lib/container_engine; touch "$LAB/made"; }
+  cgroup_make
+  lab_make
+}
+
+teardown_suite() {
+  [[ -n ${LAB-} ]] || return 0
+  local controller
+  lab_end
+  rmdir "$LAB_CGROUP"
+  for controller in $LAB_CONTROLLERS; do
+    echo "-$controller" >"${LAB_CGROUP%/*}/cgroup.subtree_control"
+  done
+  [[ ! -e $LAB/made ]] || rmdir /var/lib/container_engine
+  rm -rf --one-file-system "$LAB"
+}
+
+# Where layers can live: overlay, 9p and the like cannot be idmapped or hold an upper layer.
+disk() {
+  local dir
+  for dir in "${CE_DISK-}" "$BATS_SUITE_TMPDIR" /var/tmp; do
+    case $([[ -z $dir ]] || findmnt -nT "$dir" -o FSTYPE) in
+      ext4 | xfs | btrfs | tmpfs) echo "$dir"; return ;;
+    esac
+  done
+  echo 'no ext4, xfs, btrfs or tmpfs for the layers: set CE_DISK to a directory on one' >&2
+  return 1
+}
+
+# ENGINE names one that is already built (with sanitizers, say). Else the tree's, if up to date.
+engine_build() {
+  local source=$REPO/container_engine.c built=$REPO/container_engine
+  if [[ -n ${ENGINE-} ]]; then
+    cp "$ENGINE" "$LAB/container_engine"
+  elif [[ -x $built && $built -nt $source ]]; then
+    cp "$built" "$LAB/container_engine"
+  else
+    gcc "$source" -o "$LAB/container_engine"
+  fi
+}
+
+# A cgroup of the suite's own, with what controllers there are; those that were not handed down
+# before are taken back by teardown_suite.
+cgroup_make() {
+  local top controller
+  top=$(findmnt -rnt cgroup2 -o TARGET | tail -n 1)
+  [[ -n $top ]] || { echo 'no cgroup2 is mounted: see env.sh check' >&2; return 1; }
+  export LAB_CGROUP=$top/ce-test-${LAB##*.} LAB_CONTROLLERS=
+  for controller in $(<"$top/cgroup.controllers"); do
+    [[ " $(<"$top/cgroup.subtree_control") " != *" $controller "* ]] || continue
+    [[ " cpu memory pids io cpuset " == *" $controller "* ]] || continue
+    echo "+$controller" >"$top/cgroup.subtree_control"
+    LAB_CONTROLLERS+=" $controller"
+  done
+  mkdir "$LAB_CGROUP"
+}
