@@ -9,6 +9,7 @@
 #   lab CMD...           runs CMD in the laboratory           ce ARGS...    the engine, likewise
 #   try [-N] CMD...      like bats' run: sets $status $output $stderr, shows all of it when the
 #                        test fails, and with -N fails unless the status is N
+#   refuses WORD CMD...  the engine must refuse: status 125, one line, WORD in it
 #   start TAG CMD...     in the background: sets $pid; output in $BATS_TEST_TMPDIR/TAG.{out,err}
 #   start_idle NAME IP   a container that waits for SIGTERM; returns when it is up
 #   wait_until SEC CMD.. polls instead of sleeping
@@ -114,6 +115,28 @@ try() {
   [[ -z $want || $status -eq $want ]]
 }
 
+# The engine's own failure: status 125 (or -N), nothing on stdout, one line on stderr in its own
+# name with WORD in it.
+refuses() { # [-N] WORD CMD...
+  local want=-125 word
+  [[ ! $1 =~ ^-[0-9]+$ ]] || { want=$1; shift; }
+  word=$1
+  shift
+  try "$want" "$@" || return 1
+  # A host without controllers gets a warning for its default limits; that is not the error.
+  grep -v '^container_engine: warning: ' <<<"$stderr" >"$BATS_TEST_TMPDIR/refused" || :
+  [[ -z $output && $(grep -c . "$BATS_TEST_TMPDIR/refused") -eq 1 ]] &&
+    grep -q '^container_engine: ' "$BATS_TEST_TMPDIR/refused" &&
+    grep -qiF -- "$word" "$BATS_TEST_TMPDIR/refused"
+}
+
+# The command's standard input: TEXT.
+typing() { # TEXT CMD...
+  local text=$1
+  shift
+  "$@" <<<"$text"
+}
+
 start() {
   local out=$BATS_TEST_TMPDIR/$1
   shift
@@ -131,6 +154,11 @@ start_idle() { # NAME IP [OPTION...]
     cat "$BATS_TEST_TMPDIR/$name.err"
     return 1
   }
+}
+
+# What the host calls the container's PID 1.
+init_pid() { # NAME
+  lab sed -n 's/^pid=//p' "/run/container_engine/$1/state"
 }
 
 # Emulated machines are slow: CE_SLOW multiplies every patience.

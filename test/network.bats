@@ -1,0 +1,245 @@
+#!/usr/bin/env bats
+# The network: the bridge's side, the container's side, and what is refused.
+
+load helpers
+
+setup() {
+  requires root alpine
+  lab_snapshot
+}
+
+# Runs a command in a container c1 of the Alpine rootfs, with an address on the bridge.
+c1() {
+  ce "$ALPINE" c1 192.168.1.2 "$@"
+}
+
+veths() {
+  lab ip -o link show master cebr0 | sed -E 's/^[0-9]+: ([^:@]+).*/\1/'
+}
+
+@test "network: eth0 is up with the address and the bridge's prefix, lo is up" {
+  try -0 c1 ip a
+  [[ $output =~ lo:\ \<LOOPBACK,UP ]]
+  [[ $output =~ eth0@if[0-9]+:\ \<BROADCAST,MULTICAST,UP,LOWER_UP ]]
+  [[ $output =~ inet\ 127\.0\.0\.1/8 ]]
+  [[ $output =~ inet\ 192\.168\.1\.2/24\ .*\ eth0 ]]
+  # lo and eth0 are all there is.
+  [[ $(grep -c '^[0-9]' <<<"$output") -eq 2 ]]
+}
+
+@test "network: the default route is the bridge" {
+  try -0 c1 ip route
+  [[ $output == *'default via 192.168.1.1 dev eth0'* && $output == *'192.168.1.0/24 dev eth0'* ]]
+}
+
+@test "network: it all stands before the program's first instruction" {
+  local i
+  for ((i = 0; i < 10; i++)); do
+    try -0 c1 cat /proc/net/route /sys/class/net/eth0/operstate
+    [[ $output == *eth0*00000000*0101A8C0*up ]]
+  done
+}
+
+@test "network: ping the gateway, and the container from the host" {
+  try -0 c1 ping -c 1 -W 5 192.168.1.1
+  start_idle c1 192.168.1.2
+  try -0 lab ping -c 1 -W 5 192.168.1.2
+}
+
+@test "network: two containers of one rootfs ping each other" {
+  start_idle c1 192.168.1.2
+  try -0 ce "$ALPINE" c2 192.168.1.3 ping -c 2 -W 5 192.168.1.2
+  [[ $output == *'2 packets transmitted, 2 packets received'* ]]
+  start_idle c2 192.168.1.3
+  try -0 lab ip netns exec c1 ping -c 2 -W 5 192.168.1.3
+}
+
+@test "network: containers see each other's ports, and not each other's loopback" {
+  start server "$ENGINE" "$ALPINE" c1 192.168.1.2 \
+    sh -c 'nc -lp 5000 -s 127.0.0.1 </dev/null & echo hello | nc -lp 4000'
+  wait_until 10 lab test -e /run/netns/c1
+  wait_until 10 lab ip netns exec c1 sh -c 'grep -q :0FA0 /proc/net/tcp /proc/net/tcp6'
+  try ce "$ALPINE" c2 192.168.1.3 nc -w 3 192.168.1.2 5000
+  [[ $status -ne 0 ]]
+  try -0 typing '' ce "$ALPINE" c2 192.168.1.3 nc -w 3 192.168.1.2 4000
+  [[ $output == hello ]]
+}
+
+@test "network: on the host, a veth of 've' and 8 hex digits in the bridge, up; gone at the end" {
+  start_idle c1 192.168.1.2
+  [[ $(veths) =~ ^ve[0-9a-f]{8}$ ]]
+  lab ip -o link show master cebr0 up | grep -q "$(veths)"
+  kill -TERM "$pid"
+  ended "$pid"
+  [[ -z $(veths) ]]
+}
+
+@test "network: 'none' gives loopback and nothing else" {
+  try -0 ce "$ALPINE" c1 none ip a
+  [[ $output =~ lo:\ \<LOOPBACK,UP && $output != *eth0* ]]
+  [[ $(grep -c '^[0-9]' <<<"$output") -eq 1 ]]
+  try -0 ce "$ALPINE" c1 none ip route
+  [[ -z $output ]]
+  try -0 ce "$ALPINE" c1 none ping -c 1 127.0.0.1
+}
+
+@test "network: 'none' needs no bridge" {
+  try -0 ce --bridge nosuch "$ALPINE" c1 none true
+}
+
+@test "network: long names work, also where they differ in the last character only" {
+  local long
+  long=$(printf 'n%.0s' {1..63})
+  start_idle fourteen-chars 192.168.1.2
+  start_idle "${long}1" 192.168.1.3
+  start_idle "${long}2" 192.168.1.4
+  [[ $(veths | sort -u | wc -l) -eq 3 ]]
+  try -0 ce "$ALPINE" c1 192.168.1.5 ping -c 1 -W 5 192.168.1.4
+}
+
+@test "network: a rootfs without ip and without ping is as good as any" {
+  cp -a "$ALPINE" "$LAB/bare"
+  # With only what the test itself runs.
+  find "$LAB/bare/bin" "$LAB/bare/sbin" "$LAB/bare/usr/bin" "$LAB/bare/usr/sbin" -type l -delete
+  ln -s busybox "$LAB/bare/bin/cat"
+  try -0 ce "$LAB/bare" c1 192.168.1.2 cat /proc/net/route /proc/net/fib_trie
+  rm -r "$LAB/bare"
+  [[ $output == *eth0*0101A8C0* && $output == *192.168.1.2* ]]
+}
+
+@test "network: addresses that cannot be are refused at once, and nothing is made" {
+  local address
+  for address in 192.168.1.300 192.168.1 192.168.1.2/24 192.168.1.02 0x7f.1 localhost '' ' ' ::1 \
+    192.168.1.2x -1; do
+    refuses "${address:-address}" ce -- "$ALPINE" c1 "$address" true
+    leaks
+  done
+}
+
+@test "network: addresses that the bridge cannot have are refused, with its subnet named" {
+  local address
+  for address in 192.168.2.2 10.0.0.1 127.0.0.1 0.0.0.0 255.255.255.255; do
+    refuses 192.168.1 ce "$ALPINE" c1 "$address" true
+    leaks
+  done
+  refuses gateway ce "$ALPINE" c1 192.168.1.1 true
+  refuses broadcast ce "$ALPINE" c1 192.168.1.255 true
+  refuses network ce "$ALPINE" c1 192.168.1.0 true
+}
+
+@test "network: an address that another container has is refused, with its name" {
+  start_idle c1 192.168.1.2
+  refuses c1 ce "$ALPINE" c2 192.168.1.2 true
+  try -0 lab ping -c 1 -W 5 192.168.1.2
+  kill -TERM "$pid"
+  ended "$pid"
+  try -0 ce "$ALPINE" c2 192.168.1.2 true
+}
+
+@test "network: without the bridge the line says how to get one" {
+  refuses 'env.sh set' ce --bridge nosuch "$ALPINE" c1 192.168.1.2 true
+}
+
+@test "network: --bridge, with that bridge's own address and prefix" {
+  lab ip link add br-x type bridge
+  lab ip addr add 10.5.0.1/16 dev br-x
+  lab ip link set br-x up
+  lab_snapshot
+  try -0 ce --bridge br-x "$ALPINE" c1 10.5.3.4 sh -c 'ip a; ip route; ping -c 1 -W 5 10.5.0.1'
+  [[ $output == *'inet 10.5.3.4/16'* && $output == *'default via 10.5.0.1 dev eth0'* ]]
+  refuses 10.5 ce --bridge br-x "$ALPINE" c1 192.168.1.2 true
+  leaks
+  lab ip link del br-x
+}
+
+@test "network: a bridge without an address, and a thing that is no bridge, are refused" {
+  lab ip link add br-x type bridge
+  refuses br-x ce --bridge br-x "$ALPINE" c1 10.5.3.4 true
+  lab ip link del br-x
+  refuses lo ce --bridge lo "$ALPINE" c1 127.0.0.2 true
+  refuses bridge ce --bridge 'x;touch /tmp/owned' "$ALPINE" c1 192.168.1.2 true
+  [[ ! -e /tmp/owned ]]
+}
+
+@test "network: ip netns knows the container by its name, as long as it lives" {
+  start_idle c1 192.168.1.2
+  try -0 lab ip netns list
+  [[ $output == c1* ]]
+  try -0 lab ip netns exec c1 ip -o -4 addr show eth0
+  [[ $output == *192.168.1.2/24* ]]
+  try -0 lab readlink /run/netns/c1
+  [[ $output == "/proc/$(init_pid c1)/ns/net" ]]
+  kill -TERM "$pid"
+  ended "$pid"
+  try -0 lab ip netns list
+  [[ -z $output ]]
+}
+
+@test "network: the network namespace of somebody else with that name is not taken" {
+  lab ip netns add c1
+  lab_snapshot
+  refuses c1 c1 true
+  try -0 lab ip netns exec c1 true
+  leaks
+  lab ip netns del c1
+  lab umount /run/netns
+}
+
+# --- names ----------------------------------------------------------------------------------
+
+# A file system of the laboratory in which FILE holds TEXT; gone with the lab's shell.
+with_file() { # FILE TEXT CMD...
+  local file=$1 text=$2 result=0
+  shift 2
+  printf '%s\n' "$text" >"$BATS_TEST_TMPDIR/bound"
+  lab mount --bind "$BATS_TEST_TMPDIR/bound" "$file"
+  "$@" || result=$?
+  lab umount "$file"
+  return "$result"
+}
+
+@test "network: resolv.conf is the host's" {
+  with_file /etc/resolv.conf $'search example.org\nnameserver 10.9.8.7' \
+    try -0 c1 cat /etc/resolv.conf
+  [[ $output == *'search example.org'* && $output == *'nameserver 10.9.8.7'* ]]
+}
+
+@test "network: a systemd-resolved stub is followed to the servers behind it" {
+  lab mkdir -p /run/systemd/resolve
+  lab tee /run/systemd/resolve/resolv.conf <<<'nameserver 10.9.8.7' >/dev/null
+  with_file /etc/resolv.conf 'nameserver 127.0.0.53' try -0 c1 cat /etc/resolv.conf
+  lab rm -r /run/systemd
+  [[ $output == *'nameserver 10.9.8.7'* && $output != *127.0.0.53* ]]
+}
+
+@test "network: names are resolved over the bridge" {
+  requires python3
+  # A server that says 10.1.2.3 to whatever it is asked.
+  start dns python3 -c '
+import socket
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.bind(("192.168.1.1", 53))
+while True:
+    q, peer = s.recvfrom(512)
+    end = q.index(b"\0", 12) + 5
+    a = q[end - 4:end - 2] == b"\0\1"
+    s.sendto(q[:2] + b"\x81\x80\0\1" + (b"\0\1" if a else b"\0\0") + b"\0\0\0\0" + q[12:end]
+        + (b"\xc0\x0c\0\1\0\1\0\0\0\x3c\0\4\x0a\1\2\3" if a else b""), peer)'
+  with_file /etc/resolv.conf 'nameserver 192.168.1.1' try -0 c1 nslookup chocolate.example
+  [[ $output == *10.1.2.3* ]]
+}
+
+@test "network: /etc/hosts holds the name, the address and localhost" {
+  try -0 c1 cat /etc/hosts
+  [[ $output =~ 192\.168\.1\.2[[:space:]]+c1 && $output =~ 127\.0\.0\.1[[:space:]]+localhost ]]
+  try -0 c1 ping -c 1 -W 5 c1
+  [[ $output == *'(192.168.1.2)'* ]]
+  try -0 ce --hostname box "$ALPINE" c1 none ping -c 1 -W 5 box
+}
+
+@test "network: the rootfs's own resolv.conf and hosts stay as they were" {
+  local before
+  before=$(cd "$ALPINE/etc" && stat -c '%n %i %s %Y' . hosts resolv.conf 2>&1 | cksum)
+  try -0 c1 true
+  [[ $(cd "$ALPINE/etc" && stat -c '%n %i %s %Y' . hosts resolv.conf 2>&1 | cksum) == "$before" ]]
+}
