@@ -1,0 +1,40 @@
+#!/usr/bin/env bash
+# `make demo`: from a clean clone to a shell in a container. Everything it does is one of the
+# commands that the README explains; what the host gets is undone by ./env.sh clean.
+set -euo pipefail
+
+cd "${BASH_SOURCE[0]%/*}/.."
+BRIDGE=${BRIDGE:-cebr0}
+NAME=centos1
+
+step() {
+  printf '\n\033[1m$ %s\033[0m\n' "$*" | if [[ -t 1 ]]; then cat; else sed 's/\x1b\[[0-9]*m//g'; fi
+  "$@"
+}
+
+bridge_address() {
+  ip -4 -o addr show dev "$BRIDGE" 2>/dev/null | awk '{ sub("/.*", "", $4); print $4; exit }'
+}
+
+main() {
+  local gateway address
+  ((EUID == 0)) || { printf 'demo: it needs root: sudo make demo\n' >&2; exit 1; }
+  step ./env.sh deps
+  step make --no-print-directory container_engine
+  ensure_bridge
+  step ./env.sh check || printf 'demo: not everything is there; going on without it\n'
+  step ./rootfs-fetch.sh host rootfs
+
+  gateway=$(bridge_address)
+  address=${gateway%.*}.$((${gateway##*.} + 1))
+  if [[ -t 0 && -t 1 ]]; then
+    printf '\nTry: ps -e; whoami; ls; ip a; ping %s.   The end: exit\n' "$gateway"
+    step ./container_engine rootfs "$NAME" "$address"
+  else
+    step ./container_engine rootfs "$NAME" "$address" \
+      sh -c "ps -e && hostname && ip a && ping -c 2 $gateway"
+  fi
+  printf '\nTo undo what was set up: sudo ./env.sh clean\n'
+}
+
+main "$@"

@@ -1,0 +1,93 @@
+#!/usr/bin/env bash
+# All tests, each once, as root: `make test`, or test/run.sh test/engine.bats ... for some.
+#
+# The files that measure limits need a host whose cgroup v2 has cpu, memory and pids. Where this
+# one does, everything runs here. Otherwise those files run in the throw-away VM (test/vm.sh),
+# which is some ten times slower, and the rest run here.
+set -euo pipefail
+
+cd "${BASH_SOURCE[0]%/*}/.."
+CACHE=${CE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/container_engine}
+
+has_controllers() {
+  local top have
+  top=$(findmnt -rnt cgroup2 -o TARGET | tail -n 1)
+  [[ -n $top ]] || return 1
+  have=" $(<"$top/cgroup.controllers") "
+  [[ $have == *' cpu '* && $have == *' memory '* && $have == *' pids '* ]]
+}
+
+# SOURCE of rootfs-fetch.sh as a tarball: once, because the VM cannot fetch, and a test should
+# not need the network.
+ensure_tarball() { # SOURCE FILE
+  local dir
+  [[ ! -e $2 ]] || return 0
+  printf 'fetching %s for the tests, into %s\n' "$1" "$2" >&2
+  dir=$(mktemp -d "$2.XXXXXX")
+  if ./rootfs-fetch.sh "$1" "$dir/root" >&2; then
+    tar -C "$dir/root" -cf "$dir/tar" . && mv "$dir/tar" "$2"
+  fi
+  rm -rf --one-file-system "$dir" # without it the tests that need it skip, and say so
+}
+
+ensure_inputs() {
+  mkdir -p "$CACHE"
+  if [[ -z ${CE_ALPINE-} ]]; then
+    ensure_tarball alpine:3.20 "$CACHE/alpine.tar"
+    export CE_ALPINE=$CACHE/alpine.tar
+  fi
+  if [[ -z ${CE_DEBIAN-} ]]; then
+    ensure_tarball debian:bookworm "$CACHE/debian.tar"
+    export CE_DEBIAN=$CACHE/debian.tar
+  fi
+}
+
+# Runs the files and keeps their TAP. A plan that is not kept to, or none at all, is a failure.
+run_bats() { # WHERE FILE...
+  local where=$1 status=0
+  shift
+  (($#)) || return 0
+  printf '# %s: %s\n' "$where" "$*"
+  case $where in
+    here) bats --formatter tap "$@" ;;
+    vm) CE_SLOW=10 test/vm.sh --timeout 3000 bats --formatter tap "$@" ;;
+  esac | tee -a "$tap" || status=$?
+  ((status <= 1)) ||
+    printf 'not ok 0 %s: ended with status %s\n' "$where" "$status" | tee -a "$tap"
+}
+
+summary() {
+  awk '
+    /^1\.\.[0-9]+$/    { planned += substr($0, 4) }
+    /^ok .*# skip/     { skipped++; next }
+    /^ok /             { passed++ }
+    /^not ok /         { failed++ }
+    END {
+      missing = planned - passed - failed - skipped
+      if (missing > 0) failed += missing
+      printf "%d tests: %d ok, %d not ok, %d skipped\n",
+        passed + failed + skipped, passed, failed, skipped
+      exit failed > 0 || passed == 0
+    }' "$tap"
+}
+
+main() {
+  local file here=() vm=()
+  ((EUID == 0)) || { printf 'run.sh: the tests need root: sudo make test\n' >&2; exit 1; }
+  (($#)) || set -- test/*.bats
+  for file; do
+    if grep -q 'requires .*controllers' "$file" && ! has_controllers; then
+      vm+=("$file")
+    else
+      here+=("$file")
+    fi
+  done
+  ensure_inputs
+  tap=$(mktemp)
+  trap 'rm -f "$tap"' EXIT
+  run_bats here "${here[@]}"
+  run_bats vm "${vm[@]}"
+  summary
+}
+
+main "$@"
