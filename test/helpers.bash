@@ -273,7 +273,7 @@ lacks() {
     root) ((EUID == 0)) || echo 'these tests need root' ;;
     controllers)
       local have
-      have=" $(<"$LAB_CGROUP/container_engine/cgroup.controllers") "
+      have=" $(<"$LAB_CGROUP/cgroup.controllers") "
       [[ $have == *' cpu '* && $have == *' memory '* && $have == *' pids '* ]] ||
         echo 'cgroup v2 has no cpu, memory and pids controllers here (make test uses a VM)'
       ;;
