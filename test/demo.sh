@@ -16,13 +16,27 @@ bridge_address() {
   ip -4 -o addr show dev "$BRIDGE" 2>/dev/null | awk '{ sub("/.*", "", $4); print $4; exit }'
 }
 
+# Where the usual subnet is taken, env.sh names one that is free.
+ensure_bridge() {
+  local said free
+  printf '\n$ ./env.sh set\n'
+  if said=$(./env.sh set 2>&1); then
+    printf '%s\n' "$said"
+    return
+  fi
+  printf '%s\n' "$said"
+  free=$(sed -nE 's/.*use SUBNET=([0-9.\/]+).*/\1/p' <<<"$said")
+  [[ -n $free ]] || exit 1
+  SUBNET=$free step ./env.sh set
+}
+
 main() {
   local gateway address
   ((EUID == 0)) || { printf 'demo: it needs root: sudo make demo\n' >&2; exit 1; }
   step ./env.sh deps
   step make --no-print-directory container_engine
   ensure_bridge
-  step ./env.sh check || printf 'demo: not everything is there; going on without it\n'
+  step ./env.sh check
   step ./rootfs-fetch.sh host rootfs
 
   gateway=$(bridge_address)

@@ -59,14 +59,7 @@ lab_make() {
 
 # The bridge and the parent cgroup, by the same command that a user would give.
 lab_bridge() {
-  if [[ -x $REPO/env.sh ]]; then
-    lab "$REPO/env.sh" set >"$LAB/log" 2>&1 || { cat "$LAB/log"; return 1; }
-  else
-    lab mkdir -p /sys/fs/cgroup/container_engine
-    lab ip link add cebr0 type bridge
-    lab ip addr add 192.168.1.1/24 dev cebr0
-    lab ip link set cebr0 up
-  fi
+  lab "$REPO/env.sh" set >"$LAB/log" 2>&1 || { cat "$LAB/log"; return 1; }
 }
 
 # Ends every process in it, then the laboratory itself; mounts and links die with it.
