@@ -8,24 +8,27 @@
 # whose root file system is *this machine's own*, seen read-only: every tool that is installed
 # here is there, in the same place, and so is the working directory.
 #
-#     the VM's /            overlay:  lower = our / over 9p, read-only;  upper = tmpfs
-#     /tmp /run /dev/shm    tmpfs, empty        (/tmp is left as it is here when it is asked for)
-#     /sys/fs/cgroup        cgroup2, all controllers, nothing enabled below the root yet
+#     the VM's /            overlay:  lower = our / over 9p, read-only;  upper = a tmpfs
+#     /tmp /run /dev/shm    tmpfs, empty (but /tmp is as it is here when the working directory,
+#                           an argument or a variable that is handed through lies in it)
+#     /sys/fs/cgroup        cgroup2 with all controllers, nothing enabled below the root yet
 #     /var/lib/ce-disk      a fresh ext4 disk (9p and overlay can neither be idmapped nor be an
 #                           overlay's upper layer); /var/lib/container_engine lies on it, too
 #     network               lo, and no card: nothing can get out
 #
 # COMMAND runs as root, without input; its output, errors and exit status are ours. 124: it took
 # longer than --timeout, 125: the VM itself failed. Nothing it writes ever reaches this machine.
-# Handed through: CE_*, BATS_*, MUST_WORK, CI, ENGINE, TERM and PATH; CE_DISK is added.
+# Handed through: CE_*, BATS_*, MUST_WORK, CI, ENGINE, TERM and PATH. CE_DISK names the disk.
 #
 # SUITE is the Debian release whose kernel is booted: bullseye (5.10), bookworm (6.1, the default),
 # trixie (6.12) or sid. apt fetches and verifies it, from the mirror that this machine uses
 # (CE_DEBIAN_MIRROR names another); it is unpacked to $CE_CACHE, ~/.cache/container_engine by
 # default, and never installed. CE_CONSOLE=FILE keeps what the kernel says.
 set -euo pipefail
+PATH=$PATH:/usr/sbin:/sbin # for a user who is not root: the VM works for her as well
 
 suite=bookworm cpus=2 memory=2048 limit=0
+cache=${CE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/container_engine}
 tmp='' qemu=''
 
 die() {
@@ -33,12 +36,14 @@ die() {
   exit 125
 }
 
-# Sets what differs between the two processors: Debian's name, qemu's program and machine.
+# ---- getting ready: qemu, and a kernel --------------------------------------------------------
+
+# Sets what differs between the two processors: Debian's and qemu's names for things.
 choose_machine() {
   case $(uname -m) in
     x86_64) arch=amd64 package=qemu-system-x86 console=ttyS0 machine=pc ;;
     aarch64) arch=arm64 package=qemu-system-arm console=ttyAMA0 machine=virt,gic-version=max ;;
-    *) die "no VM for a $(uname -m): only x86_64 and aarch64 are known" ;;
+    *) die "no VM for $(uname -m): only x86_64 and aarch64 are known" ;;
   esac
   program=qemu-system-$(uname -m)
 }
@@ -52,13 +57,14 @@ ensure_tools() {
   ((${#missing[@]})) || return 0
   printf 'vm.sh: installing %s\n' "${missing[*]}" >&2
   { apt-get update && apt-get -o DPkg::Lock::Timeout=300 install -y --no-install-recommends \
-    "${missing[@]}"; } >"$tmp/apt.log" 2>&1 ||
-    die "cannot install ${missing[*]}: $(tail -n 1 "$tmp/apt.log"); install them by hand, as root"
+    "${missing[@]}"; } >"$tmp/log" 2>&1 ||
+    die "cannot install ${missing[*]}: $(tail -n 1 "$tmp/log"); install them by hand, as root"
 }
 
-# The mirror in this machine's own apt configuration, whichever of its two formats that has.
+# The Debian mirror in this machine's own apt configuration, whichever format that is in.
 debian_mirror() {
   local origin label uri
+  # shellcheck disable=SC2016 # it is apt that expands these
   while read -r origin label uri; do
     [[ $origin/$label != Debian/Debian ]] || { printf '%s' "$uri" && return; }
   done < <(apt-get indextargets --format '$(ORIGIN) $(LABEL) $(REPO_URI)')
@@ -76,8 +82,8 @@ private_apt() {
     -o Acquire::Languages=none -o APT::Sandbox::User=root "$@"
 }
 
-# Downloads the kernel's packages and busybox into DIR. The kernel is a package or, of late,
-# several; linux-image-<arch> depends on them.
+# Downloads busybox and the kernel into DIR. The package linux-image-<arch> only depends on the
+# one with the kernel, which in newer releases is three: image, binary, modules.
 download_packages() {
   local dir=$1 mirror key=/usr/share/keyrings/debian-archive-keyring.gpg packages
   mirror=${CE_DEBIAN_MIRROR:-$(debian_mirror)} ||
@@ -90,147 +96,188 @@ download_packages() {
       packages=$(private_apt "$dir" apt-cache depends --recurse --no-recommends --no-suggests \
         --no-conflicts --no-breaks --no-replaces --no-enhances "linux-image-$arch" |
         grep -E '^linux-(image|binary|modules)-[0-9]' | sort -u) &&
-      (cd "$dir" && private_apt "$dir" apt-get download busybox-static $packages)
-  } >"$dir/log" 2>&1 || die "cannot download the $suite kernel: $(grep -v '^$' "$dir/log" | tail -n 1)"
+      cd "$dir" && mapfile -t packages <<<"$packages" &&
+      private_apt "$dir" apt-get download busybox-static "${packages[@]}" && cd "$OLDPWD"
+  } >"$dir/log" 2>&1 ||
+    die "cannot download the kernel of $suite: $(grep . "$dir/log" | tail -n 1)"
 }
 
-# Unpacks kernel and modules, and packs the first half of the initramfs: busybox, and the modules
-# that are needed to reach the root file system, in order. All others are loaded from there.
-unpack_kernel() {
-  local dir=$1 deb version module path n=0 root=$1/initramfs
+# Unpacking xz takes an emulated processor 3 s, and us 0.3. Where the packed kernel starts in its
+# file, and its length, is said in the file's header (Documentation/arch/x86/boot.rst).
+unpack_image() {
+  local image=$1 out=$2 sectors start size unpack
+  sectors=$(od -An -tu1 -j $((0x1f1)) -N 1 "$image")
+  read -r start size < <(od -An -tu4 -j $((0x248)) -N 8 "$image")
+  start=$(((sectors + 1) * 512 + start))
+  case $(od -An -tx1 -j "$start" -N 4 "$image" | tr -d ' ') in
+    fd377a58) unpack='xz' size=$((size - 4)) ;; # the last 4 bytes are the unpacked size
+    28b52ffd) unpack='zstd' size=$((size - 4)) ;;
+    *) return 1 ;;
+  esac
+  dd if="$image" bs=64k iflag=skip_bytes,count_bytes skip="$start" count="$size" status=none |
+    "$unpack" -dc >"$out"
+}
+
+# Makes of DIR's packages: kernel, lib/modules, busybox, and initrd, the fixed part of the first
+# file system, with the modules that must be there from the start, in their order.
+unpack_packages() {
+  local dir=$1 deb version module path n=100
   for deb in "$dir"/*.deb; do
     dpkg-deb --fsys-tarfile "$deb" | tar -x -C "$dir" --wildcards --exclude='*/kernel/sound' \
-      --exclude='*/drivers/gpu' --exclude='*/drivers/media' --exclude='*/net/wireless' \
-      --exclude='*/drivers/infiniband' --exclude='*/drivers/scsi' --exclude='./usr/share'
+      --exclude='*/drivers/gpu' --exclude='*/drivers/media' --exclude='*/drivers/infiniband' \
+      --exclude='*/drivers/scsi' --exclude='*/net/wireless' --exclude='*/net/ethernet'
   done
-  [[ -d $dir/lib ]] || ln -s usr/lib "$dir/lib"
+  [[ -d $dir/lib/modules ]] || mv "$dir/usr/lib" "$dir/lib"
   version=$(ls "$dir/lib/modules")
   depmod -b "$dir" "$version"
-  mkdir -p "$root/bin" "$root/modules"
-  cp "$dir"/*bin/busybox "$root/bin/" 2>/dev/null || cp "$dir"/usr/*bin/busybox "$root/bin/"
-  for module in virtio_pci 9pnet_virtio 9p overlay; do
+  mkdir -p "$dir/initramfs/modules"
+  find "$dir" -name busybox -type f -exec mv {} "$dir/busybox" \;
+  for module in virtio_pci virtio_blk virtio_console 9pnet_virtio 9p overlay ext4; do
     modprobe -d "$dir" -S "$version" --show-depends "$module" || die "no module $module"
   done | awk '$1 == "insmod" && !seen[$2]++ { print $2 }' >"$dir/order"
   while read -r path; do
     n=$((n + 1))
-    printf -v module '%s/modules/%03d.ko' "$root" "$n"
-    if [[ $path == *.xz ]]; then xz -dc "$path" >"$module"; else cp "$path" "$module"; fi
+    case $path in
+      *.xz) xz -dc "$path" ;;
+      *) cat "$path" ;;
+    esac >"$dir/initramfs/modules/$n.ko"
   done <"$dir/order"
-  cp "$dir"/boot/vmlinuz-* "$dir/vmlinuz"
-  (cd "$root" && find . | bin/busybox cpio -o -H newc 2>/dev/null) >"$dir/initrd"
-  mv "$root/bin/busybox" "$dir/busybox"
-  (cd "$dir" && rm -rf -- *.deb archives lists log order initramfs sources.list *.bin boot bin sbin)
+  cp "$dir/busybox" "$dir/initramfs/"
+  (cd "$dir/initramfs" && find . | ./busybox cpio -o -H newc 2>/dev/null) >"$dir/initrd"
+  unpack_image "$dir"/boot/vmlinuz-* "$dir/kernel" || mv "$dir"/boot/vmlinuz-* "$dir/kernel"
+  find "$dir" -mindepth 1 -maxdepth 1 ! -name lib ! -name busybox ! -name kernel ! -name initrd \
+    -exec rm -rf {} +
 }
 
-# Makes the kernel's directory in the cache. It gets its name when it is whole, so that half a
-# download is never used, and only one process at a time fills it.
+# The cache: a kernel's directory gets its name when it is whole, so half a download is never used.
 ensure_kernel() {
-  local cache=${CE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/container_engine} lock
-  mkdir -p "$cache"
-  kernel=$(realpath "$cache")/kernel-$suite-$arch
-  exec {lock}>"$cache/lock"
-  flock "$lock"
-  ensure_tools
-  if [[ ! -d $kernel ]]; then
-    rm -rf "$kernel.part"
-    mkdir "$kernel.part"
-    download_packages "$kernel.part"
-    unpack_kernel "$kernel.part"
-    mv "$kernel.part" "$kernel"
+  kernel=$cache/$suite-$arch
+  [[ ! -d $kernel ]] || return 0
+  rm -rf "$kernel.part"
+  mkdir "$kernel.part"
+  download_packages "$kernel.part"
+  unpack_packages "$kernel.part"
+  mv "$kernel.part" "$kernel"
+}
+
+# KVM makes the VM 10 times faster, where it works: inside another VM it may start and then hang.
+# So let a kernel boot until it finds no root file system, once each time this machine is up.
+choose_acceleration() {
+  local known
+  known=$cache/acceleration-$(</proc/sys/kernel/random/boot_id)
+  if [[ ! -e $known ]]; then
+    rm -f "$cache"/acceleration-*
+    if [[ -w /dev/kvm ]] && ulimit -c 0 && timeout -k 1 10 "$program" -accel kvm -machine "$machine" -cpu max \
+      -nodefaults -display none -no-reboot -kernel "$kernel/kernel" -append panic=-1
+    then echo kvm; else echo tcg,thread=multi; fi >"$known" 2>/dev/null
   fi
-  exec {lock}>&-
+  acceleration=$(<"$known")
 }
 
-# The first program in the VM, run by busybox: puts the root file system together and enters it.
-write_init() {
-  cat <<'INIT'
-#!/bin/busybox sh
-set -e
-mount() { /bin/busybox mount "$@"; }
-for module in /modules/*; do /bin/busybox insmod "$module"; done
-/bin/busybox mkdir -p /host /writes /root
-mount -t 9p -o trans=virtio,version=9p2000.L,msize=512000,cache=loose,ro root /host
-mount -t tmpfs -o mode=755 tmpfs /writes
-/bin/busybox mkdir /writes/upper /writes/work
-mount -t overlay -o lowerdir=/host,upperdir=/writes/upper,workdir=/writes/work overlay /root
-for dir in proc sys dev run tmp; do /bin/busybox mkdir -p "/root/$dir"; done
-mount -t tmpfs -o mode=755,nosuid,nodev tmpfs /root/run
-/bin/busybox cp /start /root/run/vm-start
-exec /bin/busybox switch_root /root /bin/bash /run/vm-start
-INIT
-}
+# ---- what runs inside ---------------------------------------------------------------------------
 
-# The second: the rest of the mounts, with the machine's own tools, and then the command. Its
-# output goes through pipes, because a port can be opened only once and /dev/stdout must work.
-write_start() {
+# The caller's variables, as commands for bash.
+handed_through() {
   local name
-  printf 'kernel=%q dir=%q now=%q\n' "$kernel" "$PWD" "$(date +%s)"
-  printf 'export HOME=/root PATH=%q:/usr/sbin:/usr/bin:/sbin:/bin\n' "$PATH"
   for name in $(compgen -e); do
     [[ ! $name =~ ^(CE_|BATS_)|^(MUST_WORK|CI|ENGINE|TERM)$ ]] ||
       printf 'export %s=%q\n' "$name" "${!name}"
   done
-  printf 'command=('
-  printf '%q ' "$@"
-  printf ')\n'
-  cat <<'START'
-export CE_DISK=/var/lib/ce-disk
+}
+
+# The first program in the VM, run by busybox (emulated programs start slowly, and most so from
+# 9p): puts the root file system together in /vm, and enters it.
+write_init() {
+  local tmp_is_shared=false
+  [[ "$PWD/ $* $(handed_through)" != */tmp/* ]] || tmp_is_shared=true
+  cat <<INIT
+#!/busybox sh
 set -e
-mount -t proc -o nosuid,nodev,noexec proc /proc
-mount -t sysfs -o nosuid,nodev,noexec sysfs /sys
+modules=$kernel/lib/modules
+now=$(date +%s)
+tmp_is_shared=$tmp_is_shared
+INIT
+  cat <<'INIT'
+/busybox mkdir -p /bin /dev /host /writes /vm
+/busybox --install -s /bin
+PATH=/bin
+for module in /modules/*; do insmod "$module"; done
+mount -t 9p -o trans=virtio,version=9p2000.L,msize=512000,cache=loose,ro root /host
+mount -t tmpfs -o mode=755 tmpfs /writes
+mkdir /writes/upper /writes/work
+mount -t overlay -o lowerdir=/host,upperdir=/writes/upper,workdir=/writes/work overlay /vm
+cd /vm
+mkdir -p proc sys dev run tmp "lib/modules/$(uname -r)" var/lib/ce-disk var/lib/container_engine
+mount --bind "/vm$modules/$(uname -r)" "lib/modules/$(uname -r)"
+mount -t proc -o nosuid,nodev,noexec proc proc
+mount -t sysfs -o nosuid,nodev,noexec sysfs sys
+mount -t cgroup2 -o nosuid,nodev,noexec cgroup2 sys/fs/cgroup
 mount -t devtmpfs -o nosuid,mode=755 devtmpfs /dev
-mkdir -p /dev/pts /dev/shm /dev/mqueue /run/lock
-mount -t devpts -o nosuid,noexec,gid=5,mode=620,ptmxmode=666 devpts /dev/pts
-mount -t tmpfs -o nosuid,nodev tmpfs /dev/shm
-mount -t mqueue mqueue /dev/mqueue
-ln -sfn /proc/self/fd /dev/fd
-ln -sfn fd/0 /dev/stdin
-ln -sfn fd/1 /dev/stdout
-ln -sfn fd/2 /dev/stderr
-mkdir -p "/lib/modules/$(uname -r)"
-mount --bind "$kernel/lib/modules/$(uname -r)" "/lib/modules/$(uname -r)"
-modprobe -a virtio_blk virtio_console
-until port=$(compgen -G '/dev/vport*p3'); do sleep 0.02; done
-port=${port%3}
-mkdir -p "$CE_DISK" /var/lib/container_engine
-mount -t ext4 /dev/vda "$CE_DISK"
-mkdir "$CE_DISK/container_engine"
-mount --bind "$CE_DISK/container_engine" /var/lib/container_engine
-mount -t cgroup2 -o nosuid,nodev,noexec cgroup2 /sys/fs/cgroup
-[[ "$dir $(declare -px) ${command[*]}" == */tmp/* ]] || mount -t tmpfs -o nosuid,nodev tmpfs /tmp
-mount --make-rshared /
-(($(date +%s) >= now)) || date -s "@$now" >/dev/null
-echo vm >/proc/sys/kernel/hostname
+mount --bind /dev dev
+mkdir dev/pts dev/shm dev/mqueue
+mount -t devpts -o nosuid,noexec,gid=5,mode=620,ptmxmode=666 devpts dev/pts
+mount -t tmpfs -o nosuid,nodev tmpfs dev/shm
+mount -t mqueue -o nosuid,nodev,noexec mqueue dev/mqueue
+ln -s /proc/self/fd dev/fd
+ln -s fd/0 dev/stdin
+ln -s fd/1 dev/stdout
+ln -s fd/2 dev/stderr
+mount -t tmpfs -o nosuid,nodev,mode=755 tmpfs run
+"$tmp_is_shared" || mount -t tmpfs -o nosuid,nodev tmpfs tmp
+mount -t ext4 /dev/vda var/lib/ce-disk
+mkdir var/lib/ce-disk/container_engine run/lock run/vm
+mount --bind var/lib/ce-disk/container_engine var/lib/container_engine
+mount --make-rshared /vm
+[ "$(date +%s)" -ge "$now" ] || date -s "@$now" >/dev/null
+hostname vm
 ip link set lo up
-set +e
-mkfifo /run/vm-out /run/vm-err
-cat /run/vm-out >"${port}1" & out=$!
-cat /run/vm-err >"${port}2" & err=$!
-(cd "$dir" && exec -- "${command[@]}") </dev/null >/run/vm-out 2>/run/vm-err
+until ls dev | grep -q 'vport.*p3'; do sleep 0.02; done
+for port in 1 2 3; do ln -s "$(echo /vm/dev/vport*p$port | cut -c 4-)" "run/vm/port$port"; done
+mkfifo run/vm/out run/vm/err
+cp /start run/vm/
+exec switch_root /vm /bin/bash /run/vm/start
+INIT
+}
+
+# The second: the command. Its output goes through pipes, because a port can be opened only once,
+# and programs do open /dev/stdout again. The status has a port to itself: no output can fake it.
+write_start() {
+  printf 'export HOME=/root CE_DISK=/var/lib/ce-disk PATH=%q\n' "$PATH"
+  handed_through
+  printf 'cat /run/vm/out >/run/vm/port1 & cat /run/vm/err >/run/vm/port2 &\n'
+  printf '(cd %q && exec --' "$PWD"
+  printf ' %q' "$@"
+  printf ') </dev/null >/run/vm/out 2>/run/vm/err\n'
+  cat <<'START'
 status=$?
-(sleep 1; kill "$out" "$err") 2>/dev/null &
-wait "$out" "$err" 2>/dev/null
-echo "$status" >"${port}3"
+readers=$(jobs -p)
+(sleep 1; kill $readers) 2>/dev/null & # for a process left behind that holds the pipes open
+wait $readers 2>/dev/null
+echo "$status" >/run/vm/port3
 echo b >/proc/sysrq-trigger
 START
 }
 
-# Starts qemu, on files that have lost their names already: whatever kills us, nothing is left.
+# ---- the VM, seen from outside ------------------------------------------------------------------
+
+# Starts qemu, on files that lose their names at once: whatever kills us, nothing is left. It
+# writes output to files, which never make it wait, so that none is lost when the VM ends.
 start_vm() {
-  local disk initrd acceleration=(-accel tcg,thread=multi)
-  write_init >"$tmp/init"
+  local disk initrd
+  write_init "$@" >"$tmp/init"
   write_start "$@" >"$tmp/start"
   chmod +x "$tmp/init"
-  { cat "$kernel/initrd" && cd "$tmp" && printf 'init\nstart\n' | "$kernel/busybox" cpio -o -H newc
-  } >"$tmp/initrd" 2>"$tmp/log"
+  (cd "$tmp" && printf 'init\nstart\n' | "$kernel/busybox" cpio -o -H newc 2>/dev/null) |
+    cat "$kernel/initrd" - >"$tmp/initrd"
   truncate -s 4G "$tmp/disk"
-  mkfs.ext4 -q -F -O ^has_journal -E lazy_itable_init=1 "$tmp/disk"
-  exec {disk}<>"$tmp/disk" {initrd}<"$tmp/initrd" {out}<>"$tmp/out" {err}<>"$tmp/err" \
-    {status}<>"$tmp/status" {log}<>"$tmp/log"
-  setpriv --pdeathsig KILL "$program" "${acceleration[@]}" -machine "$machine" -cpu max \
+  mkfs.ext4 -q -F -O ^has_journal "$tmp/disk"
+  exec {disk}<>"$tmp/disk" {initrd}<"$tmp/initrd" {log}<>"$tmp/log" \
+    {out}<>"$tmp/out" {err}<>"$tmp/err" {end}<>"$tmp/end"
+  rm -rf "$tmp"
+  setpriv --pdeathsig KILL "$program" -accel "$acceleration" -machine "$machine" -cpu max \
     -smp "$cpus" -m "$memory" -nodefaults -no-user-config -no-reboot -display none \
-    -kernel "$kernel/vmlinuz" -initrd "/proc/self/fd/$initrd" \
-    -append "console=$console quiet panic=-1 rdinit=/init" \
+    -kernel "$kernel/kernel" -initrd "/proc/self/fd/$initrd" \
+    -append "console=$console quiet panic=-1" \
     -chardev "file,id=log,append=on,path=${CE_CONSOLE:-/proc/self/fd/$log}" -serial chardev:log \
     -fsdev local,id=root,path=/,security_model=none,readonly=on,multidevs=remap \
     -device virtio-9p-pci,fsdev=root,mount_tag=root \
@@ -238,36 +285,36 @@ start_vm() {
     -device virtio-serial-pci,ioeventfd=off \
     -chardev "file,id=out,path=/proc/self/fd/$out" -device virtserialport,nr=1,chardev=out \
     -chardev "file,id=err,path=/proc/self/fd/$err" -device virtserialport,nr=2,chardev=err \
-    -chardev "file,id=end,path=/proc/self/fd/$status" -device virtserialport,nr=3,chardev=end \
+    -chardev "file,id=end,path=/proc/self/fd/$end" -device virtserialport,nr=3,chardev=end \
     </dev/null >>"/proc/self/fd/$log" 2>&1 &
   qemu=$!
 }
 
 # Passes on what the command prints as it comes, and returns its exit status.
 follow_vm() {
-  local follow=(tail -q -s 0.1 -c +1 -f --pid="$qemu") errors result=0 answer=''
+  local follow=(tail -s 0.1 -c +1 -f --pid="$qemu") errors result=0 status=''
   "${follow[@]}" <&"$err" >&2 &
   errors=$!
   timeout "$limit" "${follow[@]}" <&"$out" &
   wait $! || result=$?
-  if ((result)); then
-    kill "$qemu" "$errors"
-    ((result == 124)) && printf 'vm.sh: stopped after %s seconds\n' "$limit" >&2
+  if ((result)); then # 124: time is up; anything else: nobody reads our output any longer
+    ((result != 124)) || printf 'vm.sh: stopped after %s s\n' "$limit" >&2
     return "$result"
   fi
   wait "$errors"
-  read -r answer <&"$status" || true
-  [[ $answer =~ ^[0-9]+$ ]] ||
-    die "the VM ended before the command did: $(tr -d '\r' <&"$log" | grep -a . | grep -m 1 -i -E "panic|error|cannot|fail" || echo "no word from the kernel")"
-  return "$answer"
+  read -r status <&"$end" || true
+  [[ $status =~ ^[0-9]+$ ]] ||
+    die "the VM ended before the command: $(tr -d '\r' <&"$log" | grep -a '^[^[]' | tail -n 1)"
+  return "$status"
 }
 
 clean_up() {
-  [[ -z $qemu ]] || kill -KILL "$qemu" 2>/dev/null || true
+  [[ -z $qemu ]] || ! kill -KILL "$qemu" 2>/dev/null || wait "$qemu" || true
   rm -rf "$tmp"
 }
 
 main() {
+  local lock
   while (($#)); do
     case $1 in
       --kernel) suite=${2:?} ;;
@@ -281,13 +328,20 @@ main() {
     shift 2
   done
   (($#)) || die "usage: vm.sh [--kernel SUITE] [--cpus N] [--memory MB] [--timeout S] COMMAND..."
-  tmp=$(mktemp -d)
   trap clean_up EXIT
   trap 'exit 129' HUP
   trap 'exit 130' INT
   trap 'exit 143' TERM
+  tmp=$(mktemp -d)
   choose_machine
+  mkdir -p "$cache"
+  cache=$(realpath "$cache")
+  exec {lock}>"$cache/lock" # several VMs may start at once: one of them gets things ready
+  flock "$lock"
+  ensure_tools
   ensure_kernel
+  choose_acceleration
+  exec {lock}>&-
   start_vm "$@"
   follow_vm
 }
