@@ -30,7 +30,7 @@ setup() {
 
 teardown() {
   # A skipped test made nothing.
-  [[ -n ${BATS_TEST_SKIPPED+x} ]] || leak_check
+  [[ -n ${BATS_TEST_SKIPPED-} ]] || leak_check
 }
 
 # --- the laboratory -------------------------------------------------------------------------

@@ -78,6 +78,16 @@ sees() { # PATTERN MAKE REMOVE
   rm "$ENGINE.copy"
 }
 
+@test "leak check: it is what every test ends with" {
+  printf '%s\n' "load $REPO/test/helpers" \
+    '@test "left" { lab ip link add ve01234567 type bridge; }' \
+    '@test "not left" { true; }' >"$BATS_TEST_TMPDIR/inner.bats"
+  # A bats of its own in the same laboratory: no setup_suite next to its file.
+  try -1 env -u BATS_RUN_TMPDIR bats --formatter tap "$BATS_TEST_TMPDIR/inner.bats"
+  [[ ${lines[1]} == 'not ok 1 left' && $output == *'# left behind:'*'# link ve01234567'* ]]
+  [[ $output == *'ok 2 not left' ]]
+}
+
 @test "leak check: what is left fails the test, is told, and is gone for the next one" {
   lab ip link add ve01234567 type bridge
   try -1 leak_check 0
