@@ -119,7 +119,7 @@ unpack_image() {
 }
 
 # Makes of DIR's packages: kernel, lib/modules, busybox, and initrd, the fixed part of the first
-# file system, with the modules that must be there from the start, in their order.
+# file system, with the modules that must be there from the start, in their order (those that are not built in).
 unpack_packages() {
   local dir=$1 deb version module path n=100
   for deb in "$dir"/*.deb; do
@@ -129,11 +129,11 @@ unpack_packages() {
   done
   [[ -d $dir/lib/modules ]] || mv "$dir/usr/lib" "$dir/lib"
   version=$(ls "$dir/lib/modules")
-  depmod -b "$dir" "$version"
+  depmod -b "$dir" "$version" 2>"$dir/log" || die "depmod: $(tail -n 1 "$dir/log")"
   mkdir -p "$dir/initramfs/modules"
   find "$dir" -name busybox -type f -exec mv {} "$dir/busybox" \;
   for module in virtio_pci virtio_blk virtio_console 9pnet_virtio 9p overlay ext4; do
-    modprobe -d "$dir" -S "$version" --show-depends "$module" || die "no module $module"
+    modprobe -d "$dir" -S "$version" --show-depends "$module" 2>/dev/null || continue
   done | awk '$1 == "insmod" && !seen[$2]++ { print $2 }' >"$dir/order"
   while read -r path; do
     n=$((n + 1))
@@ -144,7 +144,8 @@ unpack_packages() {
   done <"$dir/order"
   cp "$dir/busybox" "$dir/initramfs/"
   (cd "$dir/initramfs" && find . | ./busybox cpio -o -H newc 2>/dev/null) >"$dir/initrd"
-  unpack_image "$dir"/boot/vmlinuz-* "$dir/kernel" || mv "$dir"/boot/vmlinuz-* "$dir/kernel"
+  path=$(find "$dir" -name 'vmlinuz*' -type f)
+  unpack_image "$path" "$dir/kernel" || mv "$path" "$dir/kernel"
   find "$dir" -mindepth 1 -maxdepth 1 ! -name lib ! -name busybox ! -name kernel ! -name initrd \
     -exec rm -rf {} +
 }
