@@ -234,8 +234,13 @@ c1() {
 @test "engine: fd, stdin, stdout, stderr point where they should" {
   try -0 c1 sh -c 'for f in fd stdin stdout stderr; do readlink /dev/$f; done'
   [[ $output == $'/proc/self/fd\n/proc/self/fd/0\n/proc/self/fd/1\n/proc/self/fd/2' ]]
-  try -0 typing hello c1 sh -c 'cat /dev/stdin; echo err >/dev/stderr'
-  [[ $output == hello && $stderr == *err ]]
+}
+
+@test "engine: a pipe can be opened by the names /dev/stdin, /dev/stdout and /dev/stderr" {
+  local said
+  said=$(echo hello | c1 sh -c 'cat /dev/stdin >/dev/stdout; echo err >/dev/stderr' 2>&1 | cat)
+  echo "$said"
+  [[ $said == *hello*err ]]
 }
 
 @test "engine: /dev/pts, /dev/shm and /dev/mqueue are file systems of the container's own" {
@@ -305,14 +310,12 @@ c1() {
 @test "engine: 127 when it is the interpreter that is missing, and the line says so" {
   printf '#!/bin/chocolate\n' >"$BATS_TEST_TMPDIR/script"
   chmod 755 "$BATS_TEST_TMPDIR/script"
-  refuses -127 /bin/chocolate ce -v "$BATS_TEST_TMPDIR/script:/script" "$ALPINE" c1 none /script
+  refuses -127 'interpreter' ce -v "$BATS_TEST_TMPDIR/script:/script" "$ALPINE" c1 none /script
 }
 
 @test "engine: 127 when it is the loader of a program that is missing, and the line says so" {
   # The host's own programs want glibc's loader, which Alpine does not have.
-  local loader
-  loader=$(readelf -l /bin/true | sed -n 's/.*interpreter: \(.*\)]/\1/p')
-  refuses -127 "$loader" ce -v /bin/true:/glibc-true "$ALPINE" c1 none /glibc-true
+  refuses -127 loader ce -v /bin/true:/glibc-true "$ALPINE" c1 none /glibc-true
 }
 
 @test "engine: 126 for what cannot be executed" {
@@ -324,7 +327,7 @@ c1() {
   refuses /none ce /none c1 none true
   refuses /etc/passwd ce /etc/passwd c1 none true
   mkdir "$BATS_TEST_TMPDIR/empty"
-  refuses "$BATS_TEST_TMPDIR/empty" ce "$BATS_TEST_TMPDIR/empty" c1 none
+  refuses -127 /bin/sh ce "$BATS_TEST_TMPDIR/empty" c1 none
 }
 
 @test "engine: SIGTERM, SIGINT and SIGHUP reach a program that handles them" {
@@ -366,7 +369,7 @@ c1() {
   kill -KILL "$pid"
   wait_until 5 gone "$init"
   try -0 c1 true
-  leaks
+  wait_until 5 leaks # the host's init has to reap what lost its parent
 }
 
 # --- names ----------------------------------------------------------------------------------

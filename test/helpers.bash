@@ -97,12 +97,13 @@ ce() {
 # --- running --------------------------------------------------------------------------------
 
 try() {
-  local want=
+  local want='' flags=(--separate-stderr)
   if [[ $1 =~ ^-[0-9]+$ ]]; then
     want=${1#-}
+    [[ $want -ne 127 ]] || flags+=(-127) # bats takes that for a typing error, if not told so
     shift
   fi
-  run --separate-stderr "$@" </dev/null
+  run "${flags[@]}" "$@" </dev/null
   # shellcheck disable=SC2154  # bats sets stderr
   printf '$ %s\nstatus: %s\n%s\n--- stderr:\n%s\n---\n' "$*" "$status" "$output" "$stderr"
   [[ -z $want || $status -eq $want ]]
