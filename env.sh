@@ -42,7 +42,7 @@ put() { printf '%s\n' "$1" >"$2"; }    # TEXT FILE
 run() {
   local said
   [[ -z $verifying ]] || die "$*: no error, and no effect"
-  said=$("$@" 2>&1) && return
+  said=$("$@" 2>&1) && return 0 # a bare return in a trap would return what led to the trap
   complain "$*: ${said%%$'\n'*}"
   return 1
 }
@@ -58,7 +58,8 @@ stands() { (verifying=yes && "$@") >/dev/null 2>&1; }
 # Starting engines take the same lock while they claim a name.
 lock() {
   local fd tries=0
-  mkdir -p "$state"
+  # shellcheck disable=SC2174  # /run is there
+  mkdir -p -m 700 "$state"
   exec {fd}<"$state"
   until flock -n "$fd"; do
     ((tries++ < 50)) || die "$state is locked by another env.sh or an engine: try again"
@@ -116,14 +117,14 @@ clash_line() {
   printf '%s overlaps the %s: use SUBNET=%s' "$SUBNET" "${found% }" "$subnet"
 }
 
-# The first cgroup2 mount that is not hidden below another; 63677270 is its magic number.
-find_cgroup2() { # sets $top and $cgroup
-  while read -r top; do
-    cgroup=$top/container_engine
-    [[ $(stat -f -c %t "$top" 2>&1) != 63677270 ]] || return 0
+# Sets $top and $cgroup by the last cgroup2 mount that no other hides, as the engine does.
+find_cgroup2() {
+  local dir
+  top=/dev/null # where there is none: nothing is below that
+  while read -r dir; do
+    [[ ! -e $dir/cgroup.procs ]] || top=$dir
   done < <(awk '/ - cgroup2 / { print $5 }' /proc/self/mountinfo)
-  top=/dev/null cgroup=/dev/null # nothing is below that
-  return 1
+  cgroup=$top/container_engine
 }
 
 controllers_in() { # FILE
@@ -153,7 +154,7 @@ running() {
     for dir in "$state"/*/; do
       flock -n "$dir" true || basename "$dir"
     done
-  } | sort -u
+  } | sort -u | paste -sd ' '
 }
 
 # --- the changes, each next to its undoing --------------------------------------------------
@@ -264,7 +265,7 @@ foreign_filters() {
     $(firewall-cmd --get-zone-of-interface="$BRIDGE" 2>&1) != trusted ]]; then
     printf 'firewall-cmd --zone=trusted --add-interface=%s\n' "$BRIDGE"
   fi
-  ! has nft || nft list ruleset | awk -v ours="iifname \"$BRIDGE\" accept" '
+  ! has nft || nft list ruleset 2>/dev/null | awk -v ours="iifname \"$BRIDGE\" accept" '
     $1 == "table" { table = $2 " " $3 }
     $1 == "chain" { chain = table " " $2; closed = 0 }
     /hook forward .*policy drop/ { closed = chain ~ /^(ip|inet) / && chain != "ip filter FORWARD" }
@@ -293,6 +294,7 @@ ensure_rules() {
 
 ensure_cgroup() {
   local dir name
+  [[ -d $top ]] || return 0 # no cgroup2, no limits: the engine says so, too
   if [[ ! -d $cgroup ]]; then
     will cgroup "$cgroup"
     run mkdir "$cgroup"
@@ -355,7 +357,6 @@ set_up() {
   found=$(clash_line)
   [[ -z $found ]] || die "SUBNET: $found"
   has nft || has iptables || die 'set: neither nft nor iptables is there: run env.sh deps'
-  find_cgroup2 || die 'set: no cgroup2 is mounted: env.sh check says what helps'
 
   lock
   mark=0
@@ -379,10 +380,9 @@ set_up() {
 
 clean_up() {
   local names
-  find_cgroup2 || : # then nothing is in it
   lock
   names=$(running)
-  [[ -z $names ]] || die "clean: containers are running: ${names//$'\n'/ }: stop them first"
+  [[ -z $names ]] || die "clean: containers are running: $names: stop them first"
   [[ ! -e $journal ]] || undo_from 0 || die 'clean: mend that, and run it again'
   # Ours by name, whoever made them and whatever became of the journal.
   for verifying in '' yes; do
@@ -404,16 +404,25 @@ verdict() { # must|may NAME WELL [WHAT HELPS]
   fi
 }
 
-status() {
-  local what say
-  find_cgroup2 || :
-  for what in bridge forwarding rules cgroup; do
-    say="not set: sudo bash $0 set"
-    ! stands "ensure_$what" || say=''
-    verdict may $what "set" "$say"
+what_stands() {
+  local what unset="not set: sudo bash $0 set"
+  local -A well=([bridge]="$BRIDGE $gateway/$prefix" [forwarding]='on' [rules]="NAT for $SUBNET"
+    [cgroup]="$cgroup $(controllers_in "$cgroup/cgroup.subtree_control")")
+  for what in bridge forwarding cgroup rules; do
+    [[ $what != rules || $EUID -eq 0 ]] || return 0 # only root can look
+    if stands "ensure_$what"; then
+      verdict may $what "${well[$what]}"
+    else
+      verdict may $what '' "$unset"
+    fi
   done
-  say=$(running)
-  printf 'running: %s\n' "${say//$'\n'/ }"
+}
+
+status() {
+  local names
+  names=$(running)
+  what_stands
+  printf 'running: %s\n' "${names:-none}"
 }
 
 kernel_since() { # MAJOR MINOR
@@ -428,13 +437,10 @@ check() {
   kernel_since 5 10 || what="$(uname -r): install 5.10 or newer"
   verdict must kernel "$(uname -r)" "$what"
 
-  if find_cgroup2; then
-    what=$(limits_line "$(<"$top/cgroup.controllers")")
-    verdict may cgroup "v2 at $top: $(controllers_in "$top/cgroup.controllers")" \
-      "${what:+$what: boot with systemd.unified_cgroup_hierarchy=1}"
-  else
-    verdict must cgroup '' 'no cgroup v2: mount -t cgroup2 none /sys/fs/cgroup'
-  fi
+  what=$(limits_line "$(controllers_in "$top/cgroup.controllers")")
+  [[ -z $what ]] || what+=': boot with systemd.unified_cgroup_hierarchy=1'
+  [[ -d $top ]] || what='no cgroup2 is mounted: mount -t cgroup2 none /sys/fs/cgroup'
+  verdict may cgroup2 "$top: $(controllers_in "$top/cgroup.controllers")" "$what"
 
   # (kernel.unprivileged_userns_clone and its kin do not bind root, who starts the engine.)
   what=''
@@ -466,7 +472,7 @@ check_network() {
   while read -r what; do
     [[ -z $what ]] || verdict may firewall '' "$what"
   done < <(foreign_filters)
-  status
+  what_stands
 }
 
 # --- deps -----------------------------------------------------------------------------------
@@ -555,7 +561,7 @@ bad_usage() {
 
 main() {
   local max=1
-  has ip || PATH+=:/usr/sbin:/sbin # what su leaves may lack them
+  PATH+=:/usr/sbin:/sbin # su leaves them out
   [[ ${1-} != deps || ${2-} != test ]] || max=2
   (($# > 0 && $# <= max)) || bad_usage
   case $1 in
@@ -565,6 +571,7 @@ main() {
     *) bad_usage ;;
   esac
   settings
+  find_cgroup2
   case $1 in
     set) set_up ;;
     clean) clean_up ;;
