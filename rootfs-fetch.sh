@@ -21,7 +21,7 @@ WORK='' MADE='' WORKER='' CODE=000 DIGEST='' SCHEME=https HOST='' REPO='' REF=''
 FROM='' PARENT=''
 
 usage() {
-    cat <<END
+  cat <<END
 usage: $ME SOURCE DIR [--force] [--sha256 HEX]
 
 SOURCE is one of
@@ -41,27 +41,30 @@ is. Exit status: 0 done, 1 failed (one line on stderr says why), 2 usage, 128+n 
 END
 }
 
-say() { printf '%s: %s\n' "$ME" "$*" >&2; }
+# Names come from archives and servers, too: no control characters to the terminal.
+say() { printf '%s: %s\n' "$ME" "${*//[[:cntrl:]]/?}" >&2; }
 
 die() {
-    [[ $BASHPID == "$$" ]] || { say "$*; nothing was left behind"; exit 3; }   # the worker
-    say "$*"
-    exit 1
+  [[ $BASHPID == "$$" ]] || { say "$*; nothing was left behind"; exit 3; }   # the worker
+  say "$*"
+  exit 1
 }
 
 bad_usage() {
-    say "$*; see $ME --help"
-    exit 2
+  say "$*; see $ME --help"
+  exit 2
 }
 
 need() {
-    local tool
-    for tool; do
-        [[ $(type -P "$tool") ]] || die "$tool is not installed; ./env.sh deps installs it"
-    done
+  local tool
+  for tool; do
+    [[ $(type -P "$tool") ]] || die "$tool is not installed; ./env.sh deps installs it"
+  done
 }
 
 erase() { rm -rf --one-file-system -- "$@"; }
+
+empty() { find "$1" -mindepth 1 -maxdepth 1 -exec rm -rf --one-file-system -- {} +; }
 
 # --- archives and layers ------------------------------------------------------------------------
 
@@ -70,23 +73,23 @@ erase() { rm -rf --one-file-system -- "$@"; }
 # last, when nothing can be written through them any more. So each layer gets a directory of its
 # own. Device members are left out: the engine brings its own /dev.
 unpack() {
-    local archive=$1 new=$2
-    tar --version | grep -q 'GNU tar' || die "GNU tar is needed; ./env.sh deps installs it"
-    mkdir -- "$new"
-    tar --force-local -tvf "$archive" --numeric-owner --quoting-style=literal \
-        2>"$WORK/error" >"$WORK/list" || die "${archive##*/} cannot be read: $(last_error)"
-    sed -nE '/^[bc]/s/^([^ ]+ +){5}//p' "$WORK/list" >"$WORK/devices"
-    tar --force-local -xpf "$archive" -C "$new" --numeric-owner --warning=no-timestamp \
-        --xattrs --xattrs-include='user.*' --xattrs-include=security.capability \
-        --anchored --no-wildcards --exclude-from="$WORK/devices" 2>"$WORK/error" ||
-        die "${archive##*/} cannot be unpacked: $(last_error)"
-    # a name with a newline in it can slip through the list
-    find "$new" -xdev \( -type b -o -type c \) -delete
+  local archive=$1 new=$2
+  [[ $(tar --version) == *GNU* ]] || die "GNU tar is needed; ./env.sh deps installs it"
+  mkdir -- "$new"
+  tar --force-local -tvf "$archive" --numeric-owner --quoting-style=literal \
+    2>"$WORK/error" >"$WORK/list" || die "${archive##*/} cannot be read: $(last_error)"
+  sed -nE '/^[bc]/s/^([^ ]+ +){5}//p' "$WORK/list" >"$WORK/devices"
+  tar --force-local -xpf "$archive" -C "$new" --numeric-owner --warning=no-timestamp \
+    --xattrs --xattrs-include='user.*' --xattrs-include=security.capability \
+    --anchored --no-wildcards --exclude-from="$WORK/devices" 2>"$WORK/error" ||
+    die "${archive##*/} cannot be unpacked: $(last_error)"
+  # a name with a newline in it can slip through the list
+  find "$new" -xdev \( -type b -o -type c \) -delete
 }
 
 last_error() {
-    sed -e '/Exiting with failure/d' -e '/not recoverable/d' "$WORK/error" | tail -n 1 |
-        tr -cd '[:print:]'
+  sed -E '/Exiting with|not recoverable|Child returned|Removing leading/d' "$WORK/error" |
+    tail -n 1
 }
 
 # merge LAYER ROOT - put an unpacked layer on the tree. A lower layer may have left a link to
@@ -94,181 +97,181 @@ last_error() {
 # it does in an overlay mount. Parents come first, so after that loop each path that is used below
 # leads through real directories of ROOT only.
 merge() {
-    local layer=$1 root=$2 path name
-    while IFS= read -r -d '' path; do
-        [[ ! -L $root/$path && -d $root/$path ]] || erase "$root/$path"
-    done < <(find "$layer" -mindepth 1 -type d -printf '%P\0')
-    while IFS= read -r -d '' path; do
-        name=${path##*/}
-        path=${path%"$name"}
-        case $name in
-        .wh..wh..opq) find "$root/$path" -mindepth 1 -maxdepth 1 -exec rm -rf {} + ;;
-        .wh..wh.*) ;;   # bookkeeping of aufs
-        .wh. | .wh.. | .wh...) die "the image has a whiteout for '${name#.wh.}', refused" ;;
-        *) erase "$root/$path${name#.wh.}" ;;
-        esac
-    done < <(find "$layer" -name '.wh.*' -printf '%P\0')
-    find "$layer" -name '.wh.*' -prune -exec rm -rf {} +
-    while IFS= read -r -d '' path; do
-        [[ -L $root/$path || ! -d $root/$path ]] || erase "$root/$path"
-    done < <(find "$layer" ! -type d -printf '%P\0')
-    # hard links instead of copies: quick, and owners, modes, attributes and links stay as they are
-    cp -al --remove-destination -- "$layer/." "$root/"
-    erase "$layer"
+  local layer=$1 root=$2 path name
+  while IFS= read -r -d '' path; do
+    [[ ! -L $root/$path && -d $root/$path ]] || erase "$root/$path"
+  done < <(find "$layer" -mindepth 1 -type d -printf '%P\0')
+  while IFS= read -r -d '' path; do
+    name=${path##*/}
+    path=${path%"$name"}
+    case $name in
+    .wh..wh..opq) [[ ! -d $root/$path ]] || empty "$root/$path" ;;
+    .wh..wh.*) ;;   # bookkeeping of aufs
+    .wh. | .wh.. | .wh...) die "the image has a whiteout for '${name#.wh.}', refused" ;;
+    *) erase "$root/$path${name#.wh.}" ;;
+    esac
+  done < <(find "$layer" -name '.wh.*' -printf '%P\0')
+  find "$layer" -name '.wh.*' -prune -exec rm -rf {} +
+  while IFS= read -r -d '' path; do
+    [[ -L $root/$path || ! -d $root/$path ]] || erase "$root/$path"
+  done < <(find "$layer" ! -type d -printf '%P\0')
+  # hard links instead of copies: quick, and owners, modes, attributes and links stay as they are
+  cp -al --remove-destination -- "$layer/." "$root/"
+  erase "$layer"
 }
 
 from_archive() {
-    local archive=$SOURCE
-    if [[ $SOURCE == *://* ]]; then
-        need curl
-        archive=$WORK/download
-        fetch "$SOURCE" "$archive" bar
-        [[ $CODE == 2?? ]] || die "$SOURCE: the server answers $CODE"
-    fi
-    DIGEST=$(sha256sum <"$archive")
-    DIGEST=${DIGEST%% *}
-    [[ -z $SHA256 || $DIGEST == "$SHA256" ]] || die "sha256 of $SOURCE is $DIGEST, not $SHA256"
-    say "unpacking $SOURCE"
-    unpack "$archive" "$WORK/root"
+  local archive=$SOURCE
+  if [[ $SOURCE == *://* ]]; then
+    need curl
+    archive=$WORK/download
+    fetch "$SOURCE" "$archive" bar
+    [[ $CODE == 2?? ]] || die "$SOURCE: the server answers $CODE"
+  fi
+  DIGEST=$(sha256sum <"$archive")
+  DIGEST=${DIGEST%% *}
+  [[ -z $SHA256 || $DIGEST == "$SHA256" ]] || die "sha256 of $SOURCE is $DIGEST, not $SHA256"
+  say "unpacking $SOURCE"
+  unpack "$archive" "$WORK/root"
 }
 
 # --- HTTP ---------------------------------------------------------------------------------------
 
-# fetch URL FILE [bar] - with patience for a bad network: up to five tries, each going on where the
+# fetch URL FILE [bar] - with patience for a bad network: up to four tries, each going on where the
 # last one broke off. CODE is the server's final answer: 2xx when FILE is there.
 fetch() {
-    local url=$1 file=$2 try status errors=$WORK/error
-    local options=(--silent --show-error)
-    if [[ ${3-} == bar && -t 2 ]]; then
-        options=(--progress-bar)
-        errors=/dev/stderr
-    fi
-    [[ $SCHEME == https ]] || options+=(--noproxy "${HOST%:*}")
-    [[ $url != */manifests/* ]] || options+=(--header "$ACCEPT")
-    [[ ! -e $WORK/token ]] || options+=(--header "@$WORK/token")
-    rm -f -- "$file"
-    for try in 1 2 3 4 5; do
-        status=0
-        : >"$WORK/error"
-        CODE=$(curl "${options[@]}" --fail --location --proto '=http,https' \
-            --connect-timeout 20 --speed-limit 100 --speed-time 30 --continue-at - \
-            --dump-header "$WORK/headers" --write-out '%{http_code}' --output "$file" \
-            -- "$url" 2>"$errors") || status=$?
-        (( status != 0 )) || return 0
-        case $status:$CODE in
-        33:* | 36:* | 22:416) rm -f -- "$file" ;;   # it cannot resume: from the start, then
-        22:408 | 22:429 | 22:5??) ;;
-        22:*) return 0 ;;
-        esac
-        [[ -s $WORK/error ]] || printf 'curl: (%s)\n' "$status" >"$WORK/error"
-        (( try == 5 )) || { say "try $try of 5: $(last_error)"; sleep "$((1 << (try - 1)))"; }
-    done
-    die "cannot fetch $url: $(last_error)"
+  local url=$1 file=$2 try status errors=$WORK/error
+  local options=(--silent --show-error)
+  if [[ ${3-} == bar && -t 2 ]]; then
+    options=(--progress-bar)
+    errors=/dev/stderr
+  fi
+  [[ $SCHEME == https ]] || options+=(--noproxy "${HOST%:*}")
+  [[ $url != */manifests/* ]] || options+=(--header "$ACCEPT")
+  [[ ! -e $WORK/token ]] || options+=(--header "@$WORK/token")
+  rm -f -- "$file"
+  for try in 1 2 3 4; do
+    status=0
+    : >"$WORK/error"
+    CODE=$(curl "${options[@]}" --fail --location --globoff --proto "=${url%%:*},https" \
+      --connect-timeout 20 --speed-limit 100 --speed-time 30 --continue-at - \
+      --dump-header "$WORK/headers" --write-out '%{http_code}' --output "$file" \
+      -- "$url" 2>"$errors") || status=$?
+    (( status != 0 )) || return 0
+    case $status:$CODE in
+    33:* | 36:* | 22:416) rm -f -- "$file" ;;   # it cannot resume: from the start, then
+    22:408 | 22:429 | 22:5??) ;;
+    22:*) return 0 ;;
+    esac
+    [[ -s $WORK/error ]] || printf 'curl: (%s)\n' "$status" >"$WORK/error"
+    (( try == 4 )) || { say "try $try of 4: $(last_error)"; sleep "$((1 << (try - 1)))"; }
+  done
+  die "cannot fetch $url: $(last_error)"
 }
 
 # --- images (the registry's HTTP API, version 2) ------------------------------------------------
 
 # parse_image NAME - like docker: the first part is a host only if it looks like one.
 parse_image() {
-    local name=$1 tag=latest
-    [[ $name != centos ]] || name=centos:7.9.2009
-    HOST=docker.io
-    if [[ $name == */* && ${name%%/*} =~ [.:]|^localhost$ ]]; then
-        HOST=${name%%/*}
-        name=${name#*/}
-    fi
-    [[ $name != *@* ]] || REF=${name#*@}
-    name=${name%%@*}
-    [[ ! $name =~ :([^/:]*)$ ]] || { tag=${BASH_REMATCH[1]}; name=${name%:*}; }
-    REF=${REF:-$tag}
-    [[ $HOST != docker.io || $name == */* ]] || name=library/$name
-    [[ ! ${HOST%:*} =~ ^(localhost|127\.0\.0\.1)$ ]] || SCHEME=http
-    REPO=$name
-    [[ $HOST =~ ^[A-Za-z0-9.-]+(:[0-9]+)?$ &&
-        $REPO =~ ^[a-z0-9]+([._-]+[a-z0-9]+)*(/[a-z0-9]+([._-]+[a-z0-9]+)*)*$ &&
-        $REF =~ ^([A-Za-z0-9_][A-Za-z0-9._-]{0,127}|sha256:[0-9a-f]{64})$ ]] ||
-        bad_usage "'$SOURCE' is neither a file nor the name of an image"
-    SOURCE=$HOST/$REPO$([[ $REF == sha256:* ]] && printf '@%s' "$REF" || printf ':%s' "$REF")
+  local name=$1 tag=latest
+  [[ $name != centos ]] || name=centos:7.9.2009
+  HOST=docker.io
+  if [[ $name == */* && ${name%%/*} =~ [.:]|^localhost$ ]]; then
+    HOST=${name%%/*}
+    name=${name#*/}
+  fi
+  [[ $name != *@* ]] || REF=${name#*@}
+  name=${name%%@*}
+  [[ ! $name =~ :([^/:]*)$ ]] || { tag=${BASH_REMATCH[1]}; name=${name%:*}; }
+  REF=${REF:-$tag}
+  [[ $HOST != docker.io || $name == */* ]] || name=library/$name
+  [[ ! ${HOST%:*} =~ ^(localhost|127\.0\.0\.1)$ ]] || SCHEME=http
+  REPO=$name
+  [[ $HOST =~ ^[A-Za-z0-9.-]+(:[0-9]+)?$ &&
+    $REPO =~ ^[a-z0-9]+([._-]+[a-z0-9]+)*(/[a-z0-9]+([._-]+[a-z0-9]+)*)*$ &&
+    $REF =~ ^([A-Za-z0-9_][A-Za-z0-9._-]{0,127}|sha256:[0-9a-f]{64})$ ]] ||
+    bad_usage "'$SOURCE' is neither a file nor the name of an image"
+  SOURCE=$HOST/$REPO$([[ $REF == sha256:* ]] && printf '@%s' "$REF" || printf ':%s' "$REF")
 }
 
 # authorize - answer a registry's challenge with an anonymous token. It lasts some minutes.
 authorize() {
-    local challenge realm service
-    challenge=$(tr -d '\r' <"$WORK/headers" | sed -n 's/^www-authenticate: *bearer //Ip' | tail -n 1)
-    realm=$(sed -n 's/.*realm="\([^"]*\)".*/\1/p' <<<"$challenge")
-    service=$(sed -n 's/.*service="\([^"]*\)".*/\1/p' <<<"$challenge")
-    [[ $realm == https://* || ( $SCHEME == http && $realm == http://* ) ]] ||
-        die "$SOURCE: $HOST asks for a login, and this script has none"
-    rm -f -- "$WORK/token"
-    fetch "$realm?service=$(jq -rn --arg s "$service" '$s|@uri')&scope=repository:$REPO:pull" \
-        "$WORK/token.json"
-    [[ $CODE == 2?? ]] || die "$SOURCE: $HOST gives no anonymous token ($CODE)"
-    jq -er '"Authorization: Bearer " + (.token // .access_token)' "$WORK/token.json" \
-        >"$WORK/token" || die "$SOURCE: $HOST gives no anonymous token"
+  local challenge realm service
+  challenge=$(tr -d '\r' <"$WORK/headers" | sed -n 's/^www-authenticate: *bearer //Ip' | tail -n 1)
+  realm=$(sed -n 's/.*realm="\([^"]*\)".*/\1/p' <<<"$challenge")
+  service=$(sed -n 's/.*service="\([^"]*\)".*/\1/p' <<<"$challenge")
+  [[ $realm == https://* || ( $SCHEME == http && $realm == http://* ) ]] ||
+    die "$SOURCE: $HOST asks for a login, and this script has none"
+  rm -f -- "$WORK/token"
+  fetch "$realm?service=$(jq -rn --arg s "$service" '$s|@uri')&scope=repository:$REPO:pull" \
+    "$WORK/token.json"
+  [[ $CODE == 2?? ]] || die "$SOURCE: $HOST gives no anonymous token ($CODE)"
+  jq -er '"Authorization: Bearer " + (.token // .access_token)' "$WORK/token.json" \
+    >"$WORK/token" || die "$SOURCE: $HOST gives no anonymous token"
 }
 
 # registry_get manifests|blobs REF FILE [bar] - checked against REF when that is a digest.
 registry_get() {
-    local kind=$1 ref=$2 file=$3 server=$HOST sum
-    [[ $HOST != docker.io ]] || server=registry-1.docker.io
-    set -- "$SCHEME://$server/v2/$REPO/$kind/$ref" "$file" "${4-}"
-    fetch "$@"
-    [[ $CODE != 401 ]] || { authorize; fetch "$@"; }
-    case $CODE in
-    2??) ;;
-    401 | 403) die "$SOURCE: no such image, or it needs a login ($CODE)" ;;
-    404) die "$SOURCE: $HOST has no such image or tag (404)" ;;
-    *) die "$SOURCE: $HOST answers $CODE" ;;
-    esac
-    sum=sha256:$(sha256sum <"$file" | cut -d ' ' -f 1)
-    [[ $ref != sha256:* || $sum == "$ref" ]] || die "$SOURCE: ${kind%s} $ref is corrupt: it is $sum"
-    DIGEST=$sum
+  local kind=$1 ref=$2 file=$3 server=$HOST sum
+  [[ $HOST != docker.io ]] || server=registry-1.docker.io
+  set -- "$SCHEME://$server/v2/$REPO/$kind/$ref" "$file" "${4-}"
+  fetch "$@"
+  [[ $CODE != 401 ]] || { authorize; fetch "$@"; }
+  case $CODE in
+  2??) ;;
+  401 | 403) die "$SOURCE: no such image, or it needs a login ($CODE)" ;;
+  404) die "$SOURCE: $HOST has no such image or tag (404)" ;;
+  *) die "$SOURCE: $HOST answers $CODE" ;;
+  esac
+  sum=sha256:$(sha256sum <"$file" | cut -d ' ' -f 1)
+  [[ $ref != sha256:* || $sum == "$ref" ]] || die "$SOURCE: ${kind%s} $ref is corrupt: it is $sum"
+  DIGEST=$sum
 }
 
 # this_arch - the registry's name for this machine, then the variants that run on it, best first.
 this_arch() {
-    case $(uname -m) in
-    x86_64) printf 'amd64 "","v1"' ;;
-    aarch64 | arm64) printf 'arm64 "v8",""' ;;
-    armv7* | armv8*) printf 'arm "v7","v6","v5",""' ;;
-    armv6*) printf 'arm "v6","v5",""' ;;
-    i?86) printf '386 ""' ;;
-    loongarch64) printf 'loong64 ""' ;;
-    *) printf '%s ""' "$(uname -m)" ;;   # riscv64, ppc64le, s390x
-    esac
+  case $(uname -m) in
+  x86_64) printf 'amd64 "","v1"' ;;
+  aarch64 | arm64) printf 'arm64 "v8",""' ;;
+  armv7* | armv8*) printf 'arm "v7","v6","v5",""' ;;
+  armv6*) printf 'arm "v6","v5",""' ;;
+  i?86) printf '386 ""' ;;
+  loongarch64) printf 'loong64 ""' ;;
+  *) printf '%s ""' "$(uname -m)" ;;   # riscv64, ppc64le, s390x
+  esac
 }
 
 from_image() {
-    local manifest=$WORK/manifest config=$WORK/config arch variants digest size type n=0 of
-    need curl jq
-    read -r arch variants <<<"$(this_arch)"
-    registry_get manifests "$REF" "$manifest"
-    if jq -e 'has("manifests")' "$manifest" >"$WORK/list"; then
-        digest=$(jq -r --arg arch "$arch" --argjson variants "[$variants]" 'first($variants[] as $v |
-            .manifests[] | select(.platform.os == "linux" and .platform.architecture == $arch
-                and (.platform.variant // "") == $v)).digest' "$manifest")
-        is_digest "$digest" || die "$SOURCE has no image for linux/$arch, only for: $(jq -r \
-            '[.manifests[].platform | "\(.os)/\(.architecture)"] | unique | join(" ")' "$manifest")"
-        registry_get manifests "$digest" "$manifest"
-    fi
-    printf '%s\n' "$DIGEST" >"$WORK/digest"
-    digest=$(jq -r '.config.digest // empty' "$manifest")
-    is_digest "$digest" || die "$SOURCE: its manifest is of a kind that this script does not know"
-    registry_get blobs "$digest" "$config"
-    [[ $(jq -r '.architecture' "$config") == "$arch" ]] ||
-        die "$SOURCE is for $(jq -r '"\(.os)/\(.architecture)"' "$config"), this machine is $arch"
-    mkdir -- "$WORK/root"
-    jq -r '.layers[] | [.digest, .size, .mediaType] | @tsv' "$manifest" >"$WORK/layers"
-    of=$(wc -l <"$WORK/layers")
-    while IFS=$'\t' read -r digest size type <&3; do
-        is_digest "$digest" || die "$SOURCE: layer $((n + 1)) has no sha256 digest"
-        [[ $type =~ (tar|tar[.+]gzip|tar\+zstd)$ ]] || die "$SOURCE: layer type $type is unknown"
-        say "layer $((++n)) of $of, $(numfmt --to=iec "$size"): ${digest:7:12}"
-        registry_get blobs "$digest" "$WORK/blob" bar
-        unpack "$WORK/blob" "$WORK/layer"
-        merge "$WORK/layer" "$WORK/root"
-    done 3<"$WORK/layers"
-    DIGEST=$(<"$WORK/digest")
+  local manifest=$WORK/manifest config=$WORK/config arch variants digest chosen size type n=0 of
+  need curl jq
+  read -r arch variants <<<"$(this_arch)"
+  registry_get manifests "$REF" "$manifest"
+  if jq -e 'has("manifests")' "$manifest" >"$WORK/list" 2>&1; then
+    digest=$(jq -r --arg arch "$arch" --argjson variants "[$variants]" 'first($variants[] as $v |
+      .manifests[] | select(.platform.os == "linux" and .platform.architecture == $arch
+        and (.platform.variant // "") == $v)).digest' "$manifest")
+    is_digest "$digest" || die "$SOURCE has no image for linux/$arch, only for: $(jq -r \
+      '[.manifests[].platform | "\(.os)/\(.architecture)"] | unique | join(" ")' "$manifest")"
+    registry_get manifests "$digest" "$manifest"
+  fi
+  chosen=$DIGEST
+  digest=$(jq -r '.config.digest // empty' "$manifest")
+  is_digest "$digest" || die "$SOURCE: its manifest is of a kind that this script does not know"
+  registry_get blobs "$digest" "$config"
+  [[ $(jq -r '.architecture' "$config") == "$arch" ]] ||
+    die "$SOURCE is for $(jq -r '"\(.os)/\(.architecture)"' "$config"), this machine is $arch"
+  mkdir -- "$WORK/root"
+  jq -r '.layers[] | [.digest, .size, .mediaType] | @tsv' "$manifest" >"$WORK/layers"
+  of=$(wc -l <"$WORK/layers")
+  while IFS=$'\t' read -r digest size type <&3; do
+    is_digest "$digest" || die "$SOURCE: layer $((n + 1)) has no sha256 digest"
+    [[ $type =~ (tar|tar[.+]gzip|tar\+zstd)$ ]] || die "$SOURCE: layer type $type is unknown"
+    say "layer $((++n)) of $of, $(numfmt --to=iec "$size"): ${digest:7:12}"
+    registry_get blobs "$digest" "$WORK/blob" bar
+    unpack "$WORK/blob" "$WORK/layer"
+    merge "$WORK/layer" "$WORK/root"
+  done 3<"$WORK/layers"
+  DIGEST=$chosen
 }
 
 is_digest() { [[ $1 =~ ^sha256:[0-9a-f]{64}$ ]]; }
@@ -276,267 +279,276 @@ is_digest() { [[ $1 =~ ^sha256:[0-9a-f]{64}$ ]]; }
 # --- debootstrap --------------------------------------------------------------------------------
 
 from_debootstrap() {
-    local distribution=${SOURCE%%:*} suite='' mirror='' os
-    need debootstrap
-    # shellcheck disable=SC1091
-    os=$(. /etc/os-release && printf '%s %s' "${ID-}" "${VERSION_CODENAME-}")
-    [[ $SOURCE != *:* ]] || suite=${SOURCE#*:}
-    if [[ ${os% *} == "$distribution" ]]; then
-        suite=${suite:-${os#* }}
-        # shellcheck disable=SC2016
-        mirror=$(apt-get indextargets --format '$(LABEL)|$(COMPONENT)|$(REPO_URI)' |
-            sed -nE "s/^$distribution\|main\|((https?|file):.*)/\1/Ip" | head -n 1)
-    fi
-    [[ $distribution != debian ]] || suite=${suite:-stable}
-    suite=${suite:-noble}
-    [[ $suite =~ ^[a-z]+$ && -e /usr/share/debootstrap/scripts/$suite ]] || die "debootstrap knows" \
-        "no suite '$suite' (for an image of a registry write docker.io/library/$SOURCE)"
-    say "debootstrap $suite; this takes a minute or more"
-    # it mounts proc and sys in the new tree: in a mount namespace of its own they cannot stay
-    unshare --mount debootstrap --force-check-gpg --variant=minbase \
-        --include=iproute2,iputils-ping,procps "$suite" "$WORK/root" ${mirror:+"$mirror"} \
-        >"$WORK/error" 2>&1 || die "debootstrap: $(last_error)"
-    erase "$WORK"/root/var/cache/apt/archives/*.deb
-    find "$WORK/root" -xdev \( -type b -o -type c \) -delete
+  local distribution=${SOURCE%%:*} suite='' mirror='' os
+  need debootstrap
+  # shellcheck disable=SC1091
+  os=$(. /etc/os-release && printf '%s %s' "${ID-}" "${VERSION_CODENAME-}")
+  [[ $SOURCE != *:* ]] || suite=${SOURCE#*:}
+  if [[ ${os% *} == "$distribution" ]]; then
+    suite=${suite:-${os#* }}
+    # shellcheck disable=SC2016
+    mirror=$(apt-get indextargets --format '$(LABEL)|$(COMPONENT)|$(REPO_URI)' |
+      sed -nE "s/^$distribution\|main\|((https?|file):.*)/\1/Ip")
+    mirror=${mirror%%$'\n'*}
+  fi
+  [[ $distribution != debian ]] || suite=${suite:-stable}
+  suite=${suite:-noble}
+  [[ $suite =~ ^[a-z]+$ && -e /usr/share/debootstrap/scripts/$suite ]] || die "debootstrap knows" \
+    "no suite '$suite' (for an image of a registry write docker.io/library/$SOURCE)"
+  say "debootstrap $suite; this takes a minute or more"
+  # it mounts proc and sys in the new tree: in a mount namespace of its own they cannot stay
+  unshare --mount debootstrap --force-check-gpg --variant=minbase \
+    --include=iproute2,iputils-ping,procps "$suite" "$WORK/root" ${mirror:+"$mirror"} \
+    >"$WORK/error" 2>&1 || die "debootstrap: $(last_error)"
+  erase "$WORK"/root/var/cache/apt/archives/*.deb
+  find "$WORK/root" -xdev \( -type b -o -type c \) -delete
 }
 
 # --- host ---------------------------------------------------------------------------------------
 
 readonly PROGRAMS='
-    bash sh base64 basename cat chgrp chmod chown chroot cmp comm cp cut date dd df diff dirname du
-    echo env expr false fold head id install join link ln ls md5sum mkdir mkfifo mknod mktemp mv
-    nice nl nohup nproc numfmt od paste printenv printf pwd readlink realpath rm rmdir seq sha256sum
-    shuf sleep sort split stat stdbuf stty sum sync tac tail tee test timeout touch tr true truncate
-    tty uname uniq unlink wc whoami yes
-    awk egrep fgrep find getent getopt grep gunzip gzip less more sed tar vi which xargs zcat
-    clear reset tput free kill pgrep pidof pkill ps sysctl top uptime vmstat w watch
-    bridge hostname ip ping ss
-    capsh dmesg findmnt flock getcap lsns mount mountpoint nsenter prlimit renice script setcap
-    setpriv setsid taskset umount unshare busybox'
+  bash sh base64 basename cat chgrp chmod chown chroot cmp comm cp cut date dd df diff dirname du
+  echo env expr false fold head id install join link ln ls md5sum mkdir mkfifo mknod mktemp mv
+  nice nl nohup nproc numfmt od paste printenv printf pwd readlink realpath rm rmdir seq sha256sum
+  shuf sleep sort split stat stdbuf stty sum sync tac tail tee test timeout touch tr true truncate
+  tty uname uniq unlink wc whoami yes
+  awk egrep fgrep find getent getopt grep gunzip gzip less more sed tar vi which xargs zcat
+  clear reset tput free kill pgrep pidof pkill ps sysctl top uptime vmstat w watch
+  bridge hostname ip ping ss
+  capsh dmesg findmnt flock getcap lsns mount mountpoint nsenter prlimit renice script setcap
+  setpriv setsid taskset umount unshare busybox'
 
 from_host() {
-    local root=$WORK/root link name file files=()
-    need ldd
-    mkdir -- "$root" "$root"/{dev,etc,home,media,mnt,opt,proc,run,srv,sys,usr,var,var/{cache,lib,log}}
-    mkdir -m 0700 -- "$root/root"
-    mkdir -m 1777 -- "$root/tmp" "$root/var/tmp"
-    for link in /bin /sbin /lib*; do   # where they are links into /usr on the host, here too
-        [[ -L $link && $(readlink "$link") =~ ^/?(usr/[a-z0-9]+)$ ]] || continue
-        mkdir -p -- "$root/${BASH_REMATCH[1]}"
-        ln -s -- "${BASH_REMATCH[1]}" "$root$link"
-    done
-    for name in $PROGRAMS; do
-        file=$(type -P "$name") || continue
-        # a full vim is big, and complains about its missing runtime files
-        [[ $name != vi || $(stat -Lc %s "$file") -lt 2000000 ]] && files+=("$file")
-    done
-    # what they are linked to; of scripts and static programs ldd says nothing that matches
-    while read -r file; do
-        files+=("$file")
-    done < <(printf '%s\n' "${files[@]}" | xargs -n 1 ldd 2>/dev/null |
-        sed -nE 's/^(.*=>)?[[:space:]]*(\/[^ ]+) \(0x.*/\2/p' | sort -u)
-    # what no link shows: before glibc 2.34 plug-ins read /etc/passwd and asked the DNS
-    for file in /{usr/,}lib{64,}/{*-linux-gnu/,}libnss_{files,dns}.so.2 /usr/lib/locale/C.utf8 \
-        /{etc,lib,usr/share}/terminfo/?*/{{xterm,screen,tmux}{,-256color},linux,vt100,dumb}; do
-        [[ ! -e $file ]] || files+=("$file")
-    done
-    # the real files in one go, then the names that were links
-    realpath -- "${files[@]}" | sort -u | sed 's:^/::' |
-        (cd / && xargs -d '\n' cp -a --parents --target-directory="$root")
-    for file in "${files[@]}"; do
-        [[ ! -e $root$file && ! -L $root$file ]] || continue
-        mkdir -p -- "$root${file%/*}"
-        ln -sr -- "$root$(realpath -- "$file")" "$root$file"
-    done
-    if [[ -e /etc/ld.so.conf ]]; then
-        cp -a -- /etc/ld.so.conf* "$root/etc/"
-        ldconfig -r "$root"
-    fi
-    write_etc "$root/etc"
+  local root=$WORK/root link name file files=()
+  need ldd
+  mkdir -- "$root" "$root"/{dev,etc,home,media,mnt,opt,proc,run,srv,sys,usr,var,var/{cache,lib,log}}
+  mkdir -m 0700 -- "$root/root"
+  mkdir -m 1777 -- "$root/tmp" "$root/var/tmp"
+  for link in /bin /sbin /lib*; do   # where they are links into /usr on the host, here too
+    [[ -L $link && $(readlink "$link") =~ ^/?(usr/[a-z0-9]+)$ ]] || continue
+    mkdir -p -- "$root/${BASH_REMATCH[1]}"
+    ln -s -- "${BASH_REMATCH[1]}" "$root$link"
+  done
+  for name in $PROGRAMS; do
+    file=$(type -P "$name") || continue
+    # a full vim is big, and complains about its missing runtime files
+    [[ $name == vi && $(stat -Lc %s "$file") -gt 2000000 ]] || files+=("$file")
+  done
+  # what they are linked to; of scripts and static programs ldd says nothing that matches
+  while read -r file; do
+    files+=("$file")
+  done < <(printf '%s\n' "${files[@]}" | xargs -n 1 ldd 2>/dev/null |
+    sed -nE 's/^(.*=>)?[[:space:]]*(\/[^ ]+) \(0x.*/\2/p' | sort -u)
+  # what no link shows: before glibc 2.34 plug-ins read /etc/passwd and asked the DNS
+  for file in /{usr/,}lib{64,}/{*-linux-gnu/,}libnss_{files,dns}.so.2 /usr/lib/locale/C.utf8 \
+    /{etc,lib,usr/share}/terminfo/?*/{{xterm,screen,tmux}{,-256color},linux,vt100,dumb}; do
+    [[ ! -e $file ]] || files+=("$file")
+  done
+  # the real files in one go, then the names that were links
+  realpath -- "${files[@]}" | sort -u | sed 's:^/::' |
+    (cd / && xargs -d '\n' cp -a --parents --target-directory="$root")
+  for file in "${files[@]}"; do
+    [[ ! -e $root$file && ! -L $root$file ]] || continue
+    mkdir -p -- "$root${file%/*}"
+    ln -sr -- "$root$(realpath -- "$file")" "$root$file"
+  done
+  if [[ -e /etc/ld.so.conf ]]; then
+    cp -a -- /etc/ld.so.conf* "$root/etc/"
+    ldconfig -r "$root"
+  fi
+  write_etc "$root/etc"
 }
 
 write_etc() {
-    local etc=$1 host
-    # shellcheck disable=SC1091
-    host=$(. /etc/os-release && printf '%s' "${PRETTY_NAME:-${ID-Linux}}")
-    printf '%s\n' root:x:0:0:root:/root:/bin/bash \
-        nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin >"$etc/passwd"
-    printf '%s\n' root:x:0: tty:x:5: nogroup:x:65534: >"$etc/group"
-    printf '%s\n' 'passwd: files' 'group: files' 'hosts: files dns' >"$etc/nsswitch.conf"
-    printf '%s\n' 'NAME="host"' 'ID=host' "PRETTY_NAME=\"host (programs of $host)\"" \
-        >"$etc/os-release"
-    # the prompt of the walkthrough: [root@centos1 /]#
-    printf '%s\n' "PS1='[\\u@\\h \\W]\\\$ '" >"$etc/../root/.bashrc"
+  local etc=$1 host
+  # shellcheck disable=SC1091
+  host=$(. /etc/os-release && printf '%s' "${PRETTY_NAME:-${ID-Linux}}")
+  printf '%s\n' root:x:0:0:root:/root:/bin/bash \
+    nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin >"$etc/passwd"
+  printf '%s\n' root:x:0: tty:x:5: nogroup:x:65534: >"$etc/group"
+  printf '%s\n' 'passwd: files' 'group: files' 'hosts: files dns' >"$etc/nsswitch.conf"
+  printf '%s\n' 'NAME="host"' 'ID=host' "PRETTY_NAME=\"host (programs of $host)\"" \
+    >"$etc/os-release"
+  # the prompt of the walkthrough: [root@centos1 /]#
+  printf '%s\n' "PS1='[\\u@\\h \\W]\\\$ '" >"$etc/../root/.bashrc"
 }
 
 # --- from nothing to DIR ------------------------------------------------------------------------
 
 # choose - which kind of source it is; prints nothing, sets FROM and a SOURCE that is unambiguous.
 choose() {
-    case $SOURCE in
-    host) FROM=from_host ;;
-    debian | debian:* | ubuntu | ubuntu:*) FROM=from_debootstrap ;;
-    http://* | https://*) FROM=from_archive ;;
-    *://*) bad_usage "'${SOURCE%%://*}' is not a way that this script can fetch by" ;;
-    /* | ./* | ../* | *.tar | *.tar.* | *.t[gbxz]z | *.tbz2 | *.tzst) FROM=from_archive ;;
-    *) if [[ -f $SOURCE ]]; then FROM=from_archive; else FROM=from_image; fi ;;
-    esac
-    [[ -z $SHA256 || $FROM == from_archive ]] || bad_usage "--sha256 is for archives"
-    [[ $FROM != from_image ]] || parse_image "$SOURCE"
-    if [[ $FROM == from_archive && $SOURCE != *://* ]]; then
-        [[ -f $SOURCE && -r $SOURCE ]] || die "$SOURCE is not a file that can be read"
-        SOURCE=$(realpath -- "$SOURCE")
-    fi
+  case $SOURCE in
+  host) FROM=from_host ;;
+  debian | debian:* | ubuntu | ubuntu:*) FROM=from_debootstrap ;;
+  http://* | https://*) FROM=from_archive ;;
+  *://*) bad_usage "'${SOURCE%%://*}' is not a way that this script can fetch by" ;;
+  /* | ./* | ../* | *.tar | *.tar.* | *.t[gbxz]z | *.tbz2 | *.tzst) FROM=from_archive ;;
+  *) if [[ -f $SOURCE ]]; then FROM=from_archive; else FROM=from_image; fi ;;
+  esac
+  [[ -z $SHA256 || $FROM == from_archive ]] || bad_usage "--sha256 is for archives"
+  [[ $FROM != from_image ]] || parse_image "$SOURCE"
+  if [[ $FROM == from_archive && $SOURCE != *://* ]]; then
+    [[ -f $SOURCE && -r $SOURCE ]] || die "$SOURCE is not a file that can be read"
+    SOURCE=$(realpath -- "$SOURCE")
+  fi
 }
 
-marker() { sed -n "s/^$1=//p" "$DIR/$MARKER" | tr -cd '[:print:]'; }
+marker() { sed -n "s/^$1=//p" "$DIR/$MARKER"; }
 
 # look_at_target - ends the script when DIR is finished, or is not to be touched.
 look_at_target() {
-    local point
-    [[ -e $DIR ]] || return 0
-    [[ -d $DIR ]] || die "$DIR is there and is not a directory"
-    if [[ -f $DIR/$MARKER && ! -L $DIR/$MARKER ]]; then
-        if [[ ! $FORCE ]]; then
-            [[ $(marker source) == "$SOURCE" ]] ||
-                die "$DIR was made from $(marker source); --force makes it anew from $SOURCE"
-            [[ -z $SHA256 || $(marker digest) == "$SHA256" ]] ||
-                die "$DIR was made from an archive with another sha256; --force makes it anew"
-            say "$DIR is there already, made from $SOURCE"
-            exit 0
-        fi
-    elif [[ $(ls -A -- "$DIR") ]]; then
-        die "$DIR is not empty, and this script did not make it: empty it, or name another one"
+  local point
+  [[ -e $DIR ]] || return 0
+  [[ -d $DIR ]] || die "$DIR is there and is not a directory"
+  if [[ -f $DIR/$MARKER && ! -L $DIR/$MARKER ]]; then
+    if [[ ! $FORCE ]]; then
+      [[ $(marker source) == "$SOURCE" ]] ||
+        die "$DIR was made from $(marker source); --force makes it anew from $SOURCE"
+      [[ -z $SHA256 || $(marker digest) == "$SHA256" ]] ||
+        die "$DIR was made from an archive with another sha256; --force makes it anew"
+      say "$DIR is there already, made from $SOURCE"
+      exit 0
     fi
-    while read -r _ _ _ _ point _; do   # never move or delete what somebody mounted there
-        printf -v point '%b' "$point"
-        [[ $point/ != "$DIR"/* ]] || die "something is mounted on $point; unmount it first"
-    done </proc/self/mountinfo
+  elif [[ $(ls -A -- "$DIR") ]]; then
+    die "$DIR is not empty, and this script did not make it: empty it, or name another one"
+  fi
+  while read -r _ _ _ _ point _; do   # never move or delete what somebody mounted there
+    printf -v point '%b' "$point"
+    [[ $point/ != "$DIR"/* ]] || die "something is mounted on $point; unmount it first"
+  done </proc/self/mountinfo
 }
+
+# put_back - stopped between the two renames of install_tree: the old tree goes back.
+put_back() { [[ -e $DIR || ! -d $WORK/old ]] || mv -T -- "$WORK/old" "$DIR"; }
 
 # claim - make and lock the hidden directory. What a killed fetch left in it goes.
 claim() {
-    local missing=$PARENT
-    while [[ ! -e $missing ]]; do
-        MADE=$missing
-        missing=${missing%/*}
-        missing=${missing:-/}
-    done
-    mkdir -p -- "$PARENT" || die "cannot make $PARENT"
-    WORK=$PARENT/.${DIR##*/}.rootfs-fetch
-    until [[ $WORK -ef /proc/self/fd/9 ]]; do   # not the one that another fetch just removed
-        [[ -d $WORK ]] || mkdir -m 0700 -- "$WORK" || exit 1
-        [[ -O $WORK && ! -L $WORK ]] || { WORK=; die "$WORK is somebody else's; remove it"; }
-        exec 9<"$WORK"
-        flock -w 5 9 || { WORK=; die "another fetch into $DIR is running"; }
-    done
-    # killed between the two renames of install_tree: the old tree goes back
-    [[ -e $DIR || ! -d $WORK/old ]] || mv -T -- "$WORK/old" "$DIR"
-    find "$WORK" -mindepth 1 -maxdepth 1 -exec rm -rf --one-file-system {} +
+  local missing=$PARENT
+  while [[ ! -e $missing ]]; do
+    MADE=$missing
+    missing=${missing%/*}
+    missing=${missing:-/}
+  done
+  mkdir -p -- "$PARENT" 2>/dev/null || die "$PARENT cannot be made"
+  WORK=$PARENT/.${DIR##*/}.rootfs-fetch
+  until [[ $WORK -ef /proc/self/fd/9 ]]; do   # not the one that another fetch just removed
+    # shellcheck disable=SC2174
+    mkdir -p -m 0700 -- "$WORK" 2>/dev/null || { WORK=; die "$PARENT cannot be written to"; }
+    [[ -O $WORK && ! -L $WORK ]] || { WORK=; die "$WORK is somebody else's; remove it"; }
+    exec 9<"$WORK"
+    flock -w 5 9 || { WORK=; die "another fetch into $DIR is running"; }
+  done
+  put_back
+  empty "$WORK"
+  look_at_target   # another fetch may have just made it
 }
 
 # work - the worker. When the main shell dies, even by SIGKILL, the pipe ends, and with it the
 # worker's process group.
 work() {
-    exec 8>&-
-    { read -r _ || kill -KILL 0; } <"$WORK/alive" &
-    local watcher=$!
-    "$FROM"
-    erase "$WORK/root/$MARKER"
-    printf 'source=%s\ndigest=%s\n' "$SOURCE" "$DIGEST" >"$WORK/root/$MARKER"
-    kill "$watcher"
-    wait "$watcher" || return 0
+  exec 8>&-
+  { read -r _ || kill -KILL 0; } <&7 &
+  "$FROM"
+  erase "$WORK/root/$MARKER"
+  [[ $(ls -A "$WORK/root") ]] || die "there is nothing in $SOURCE"
+  printf 'source=%s\ndigest=%s\n' "$SOURCE" "$DIGEST" >"$WORK/root/$MARKER"
 }
 
+# stop_worker - and all of its process group. Zombies do not count: some hosts bury them late.
 stop_worker() {
-    local try
-    [[ $WORKER ]] || return 0
-    kill -TERM -- "-$WORKER" 2>/dev/null && wait "$WORKER" 2>/dev/null
-    for ((try = 0; try < 100; try++)); do
-        kill -0 -- "-$WORKER" 2>/dev/null || return 0
-        (( try != 50 )) || kill -KILL -- "-$WORKER" 2>/dev/null
-        sleep 0.05
-    done
+  local try signal=TERM
+  [[ $WORKER ]] || return 0
+  for ((try = 0; try < 100; try++)); do
+    (( try % 50 )) || kill "-$signal" -- "-$WORKER" 2>/dev/null
+    grep -qsE "^[0-9]+ \(.*\) [^ZX] [0-9]+ $WORKER " /proc/[0-9]*/stat || break
+    signal=KILL
+    sleep 0.05
+  done
+  wait "$WORKER" 2>/dev/null
 }
 
 clean_up() {
-    trap '' INT TERM HUP
-    stop_worker
-    [[ ! $WORK ]] || erase "$WORK"
-    # the parent directories that were missing, as far as they are empty
-    while [[ $MADE && $PARENT == "$MADE"* ]] && rmdir -- "$PARENT" 2>/dev/null; do
-        PARENT=${PARENT%/*}
-    done
+  set +e   # whatever fails here, the rest is still to be removed
+  trap '' HUP INT PIPE TERM
+  stop_worker
+  [[ ! $WORK ]] || { put_back && erase "$WORK"; }
+  # the parent directories that were missing, as far as they are empty
+  while [[ $MADE && $PARENT == "$MADE"* ]] && rmdir -- "$PARENT" 2>/dev/null; do
+    PARENT=${PARENT%/*}
+  done
 }
 
 on_signal() {
-    local number=$1
-    trap - EXIT
-    clean_up
-    say "stopped by signal $number; nothing was left behind"
-    exit $((128 + number))
+  local number=$1
+  trap - EXIT
+  clean_up
+  say "stopped by signal $number; nothing was left behind"
+  exit $((128 + number))
 }
 
 # install_tree - a rename, or two when there is an old tree. Not to be interrupted.
 install_tree() {
-    trap '' INT TERM HUP
-    look_at_target
-    [[ ! -e $DIR ]] || mv -T -- "$DIR" "$WORK/old"
-    mv -T -- "$WORK/root" "$DIR"
+  trap '' HUP INT PIPE TERM
+  look_at_target
+  [[ ! -e $DIR ]] || mv -T -- "$DIR" "$WORK/old"
+  mv -T -- "$WORK/root" "$DIR"
 }
 
 main() {
-    local arguments=() status=0
-    while (( $# )); do
-        case $1 in
-        -h | --help) usage; exit 0 ;;
-        --force) FORCE=1 ;;
-        --sha256)
-            [[ ${2-} =~ ^[0-9A-Fa-f]{64}$ ]] || bad_usage "--sha256 wants 64 hexadecimal digits"
-            SHA256=${2,,}
-            shift
-            ;;
-        --)
-            shift
-            arguments+=("$@")
-            break
-            ;;
-        -*) bad_usage "unknown option '$1'" ;;
-        *) arguments+=("$1") ;;
-        esac
-        shift
-    done
-    (( ${#arguments[@]} == 2 )) || bad_usage "two arguments are needed, SOURCE and DIR"
-    SOURCE=${arguments[0]}
-    [[ $SOURCE && ${arguments[1]} ]] || bad_usage "SOURCE and DIR cannot be empty"
-    DIR=$(realpath -m -- "${arguments[1]}")
-    [[ $DIR != / ]] || bad_usage "DIR cannot be /"
-    PARENT=${DIR%/*}
-    PARENT=${PARENT:-/}
-    PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
-
-    choose
-    look_at_target
-    (( EUID == 0 )) || die "needs root, for files keep their owners: use sudo"
-    need flock tar sha256sum
-    trap clean_up EXIT
-    trap 'on_signal 1' HUP
-    trap 'on_signal 2' INT
-    trap 'on_signal 15' TERM
-    claim
-    mkfifo -- "$WORK/alive"
-    exec 8<>"$WORK/alive"
-    set -m   # the worker in a process group of its own
-    work &
-    WORKER=$!
-    wait "$WORKER" || status=$?
-    case $status in
-    0) ;;
-    3) exit 1 ;;   # the worker said why
-    *) die "failed, see above; nothing was left behind" ;;
+  local arguments=() status=0
+  while (( $# )); do
+    case $1 in
+    -h | --help) usage; exit 0 ;;
+    --force) FORCE=1 ;;
+    --sha256)
+      [[ ${2-} =~ ^[0-9A-Fa-f]{64}$ ]] || bad_usage "--sha256 wants 64 hexadecimal digits"
+      SHA256=${2,,}
+      shift
+      ;;
+    --)
+      shift
+      arguments+=("$@")
+      break
+      ;;
+    -*) bad_usage "unknown option '$1'" ;;
+    *) arguments+=("$1") ;;
     esac
-    install_tree
-    say "$DIR is ready, made from $SOURCE"
+    shift
+  done
+  (( ${#arguments[@]} == 2 )) || bad_usage "two arguments are needed, SOURCE and DIR"
+  SOURCE=${arguments[0]}
+  [[ $SOURCE && ${arguments[1]} ]] || bad_usage "SOURCE and DIR cannot be empty"
+  DIR=$(realpath -m -- "${arguments[1]}")
+  [[ $DIR != / ]] || bad_usage "DIR cannot be /"
+  PARENT=${DIR%/*}
+  PARENT=${PARENT:-/}
+  PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
+
+  choose
+  look_at_target
+  (( EUID == 0 )) || die "needs root, for files keep their owners: use sudo"
+  need flock tar sha256sum
+  trap clean_up EXIT
+  trap 'on_signal 1' HUP
+  trap 'on_signal 2' INT
+  trap 'on_signal 13' PIPE
+  trap 'on_signal 15' TERM
+  claim
+  mkfifo -- "$WORK/alive"
+  exec 8<>"$WORK/alive"
+  exec 7<"$WORK/alive"
+  set -m   # the worker in a process group of its own
+  work &
+  WORKER=$!
+  set +m
+  wait "$WORKER" || status=$?
+  case $status in
+  0) ;;
+  3) exit 1 ;;   # the worker said why
+  *) die "failed, see above; nothing was left behind" ;;
+  esac
+  install_tree
+  say "$DIR is ready, made from $SOURCE"
 }
 
 main "$@"
