@@ -107,6 +107,7 @@ enum {
     STOP_SECONDS = 10,   /* from TERM to KILL, as docker does */
     LOG_BYTES = 1 << 20, /* of a detached container's output; one older file is kept */
     REPORT_FD = 3,       /* the only descriptor besides 0, 1, 2 that lives until exec */
+    FDS = 13,            /* in struct container */
 };
 
 enum choice { AUTO, ON, OFF };
@@ -161,26 +162,32 @@ struct container {
     long long seconds; /* stop: before KILL */
 
     /* What has been made so far. */
-    long long pid, start, started; /* PID 1; its start in ticks since boot; seconds UTC */
-    long long status;              /* exit status of the last run; -1 while it runs */
-    long long base;                /* host id of the container's root */
-    long long prefix;              /* length of the bridge's network, in bits */
-    char gateway[INET_ADDRSTRLEN]; /* the bridge's own address */
-    int run_fd, layer_fd, cgroup_fd, users_fd, host_mounts_fd, pid_fd;
-    int root_fd;          /* of the merged tree; in the child: of the root-to-be */
-    int report_fd, go_fd; /* our ends of the pipes from and to the child */
+    long long pid, start, started;  /* PID 1; its start in ticks since boot; seconds UTC */
+    long long engine, engine_start; /* the process that looks after it */
+    long long status;               /* exit status of the last run; -1 while it runs */
+    long long base;                 /* host id of the container's root */
+    long long prefix;               /* length of the bridge's network, in bits */
+    char gateway[INET_ADDRSTRLEN];  /* the bridge's own address */
+    union {                         /* descriptors; -1: not open */
+        int fds[FDS];
+        struct {
+            int run_fd, layer_fd, cgroup_fd;   /* its directories */
+            int users_fd, host_mounts_fd;      /* namespaces: for the maps, and to return to */
+            int root_fd;                       /* merged tree; in the child: its root-to-be */
+            int pid_fd, report_fd, go_fd;      /* the child, and our ends of the pipes to it */
+            int terminal_fd;                   /* its terminal's master, or (-d) its output */
+            int signal_fd, log_fd, running_fd; /* running: the process the user started */
+        };
+    };
     int stdio[3];         /* what the program gets as 0, 1, 2 */
-    int terminal_fd;      /* master of its terminal, or (detached) the pipe it writes to */
-    int signal_fd, log_fd;
-    int running_fd;            /* tells the process that the user started with -d */
-    bool relay, ran;           /* terminal to terminal; it got as far as exec */
-    bool restart;              /* all over again, without a user namespace */
-    struct termios saved;      /* of our own terminal */
-    int forwarded;             /* the signal for which we end the container */
-    char failed[12], why[240]; /* the child's step that failed; what failed */
+    bool relay, ran;      /* terminal to terminal; it got as far as exec */
+    bool restart;         /* all over again, without a user namespace */
+    struct termios saved; /* of our own terminal */
+    int forwarded;        /* the signal for which we end the container */
+    struct report report; /* the last one; the engine's own failures too */
 };
 
-/* A step returns 0, or -1 with c->why filled in. An undo is safe when its step ran half. */
+/* A step returns 0, or -1 with c->report.why filled in. An undo is safe when its step ran half. */
 struct step {
     const char *name;
     int (*make)(struct container *c);
@@ -307,48 +314,14 @@ static const struct command commands[] = {
     {"run", "+CMPbHUADSRrWdewuv", 3, INT_MAX, run}, /* the last: it needs no word */
 };
 
-/* By their numbers in capabilities(7). */
-static const char *const capability_names[] = {"chown",
-                                               "dac_override",
-                                               "dac_read_search",
-                                               "fowner",
-                                               "fsetid",
-                                               "kill",
-                                               "setgid",
-                                               "setuid",
-                                               "setpcap",
-                                               "linux_immutable",
-                                               "net_bind_service",
-                                               "net_broadcast",
-                                               "net_admin",
-                                               "net_raw",
-                                               "ipc_lock",
-                                               "ipc_owner",
-                                               "sys_module",
-                                               "sys_rawio",
-                                               "sys_chroot",
-                                               "sys_ptrace",
-                                               "sys_pacct",
-                                               "sys_admin",
-                                               "sys_boot",
-                                               "sys_nice",
-                                               "sys_resource",
-                                               "sys_time",
-                                               "sys_tty_config",
-                                               "mknod",
-                                               "lease",
-                                               "audit_write",
-                                               "audit_control",
-                                               "setfcap",
-                                               "mac_override",
-                                               "mac_admin",
-                                               "syslog",
-                                               "wake_alarm",
-                                               "block_suspend",
-                                               "audit_read",
-                                               "perfmon",
-                                               "bpf",
-                                               "checkpoint_restore"};
+/* In the order of their numbers in capabilities(7). */
+static const char capability_names[] =
+    "chown dac_override dac_read_search fowner fsetid kill setgid setuid setpcap "
+    "linux_immutable net_bind_service net_broadcast net_admin net_raw ipc_lock ipc_owner "
+    "sys_module sys_rawio sys_chroot sys_ptrace sys_pacct sys_admin sys_boot sys_nice "
+    "sys_resource sys_time sys_tty_config mknod lease audit_write audit_control setfcap "
+    "mac_override mac_admin syslog wake_alarm block_suspend audit_read perfmon bpf "
+    "checkpoint_restore ";
 
 /* Defaults: docker's capabilities without MKNOD, and nothing made yet. */
 #define CAP(name) (1LL << CAP_##name)
@@ -359,26 +332,13 @@ static const struct container blank = {
     .bridge = "cebr0",
     .cwd = "/",
     .seccomp = ON,
+    .seconds = STOP_SECONDS,
+    .stdio = {0, 1, 2},
     .uid = -1,
     .gid = -1,
-    .seconds = STOP_SECONDS,
     .pid = -1,
     .status = -1,
-    .run_fd = -1,
-    .layer_fd = -1,
-    .cgroup_fd = -1,
-    .users_fd = -1,
-    .host_mounts_fd = -1,
-    .pid_fd = -1,
-    .root_fd = -1,
-    .report_fd = -1,
-    .go_fd = -1,
-    .stdio = {0, 1, 2},
-    .terminal_fd = -1,
-    .signal_fd = -1,
-    .log_fd = -1,
-    .running_fd = -1,
-};
+    .fds = {[0 ... FDS - 1] = -1}};
 
 static void parse_options(struct container *c, const struct command *, int argc, char **argv);
 
@@ -446,11 +406,13 @@ static void parse_limit(struct container *c, int which, const char *text) {
 /* NAME, CAP_NAME or ALL, in any case, as a set of bits. */
 static long long parse_capability(const char *text) {
     const char *name = strncasecmp(text, "cap_", 4) == 0 ? text + 4 : text;
-    for (size_t i = 0; i < COUNT(capability_names); i++)
-        if (strcasecmp(name, capability_names[i]) == 0) return 1LL << i;
+    const size_t length = strlen(name);
+    long long bit = 1;
+    for (const char *at = capability_names; *at; at = strchr(at, ' ') + 1, bit <<= 1)
+        if (strncasecmp(at, name, length) == 0 && at[length] == ' ') return bit;
     if (strcasecmp(name, "all") != 0)
         die("capability '%s' is unknown: see capabilities(7), or use ALL", text);
-    return (1LL << COUNT(capability_names)) - 1;
+    return bit - 1;
 }
 
 static enum choice parse_choice(const char *what, const char *text) {
@@ -460,13 +422,17 @@ static enum choice parse_choice(const char *what, const char *text) {
 }
 
 /* A name becomes a directory, a cgroup and a line of a list, so little is allowed in it. */
-static void take_name(char name[65], const char *what, const char *text) {
-    static const char allowed[] =
+static bool is_name(const char *text) {
+    static const char others[] =
         "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-";
-    const size_t n = strspn(text, allowed);
-    if (n == 0 || n > 64 || text[n] || !isalnum((unsigned char)text[0]))
+    const size_t n = strspn(text, others);
+    return n > 0 && n <= 64 && text[n] == '\0' && !strchr("_.-", text[0]);
+}
+
+static void take_name(char name[65], const char *what, const char *text) {
+    if (!is_name(text))
         die("%s: 1 to 64 letters, digits, '_', '.', '-' are needed, a letter or digit first", what);
-    memcpy(name, text, n + 1);
+    strcpy(name, text);
 }
 
 /* KEY=VALUE, perhaps in place of an earlier one. The last entry stays NULL, as execve wants. */
@@ -606,24 +572,26 @@ static int walk(struct container *c, const struct step *steps, size_t count) {
         c->ran = true;
         c->status = serve(c);
     } else {
-        if (c->status < 0) c->status = ENGINE_FAILED;
-        if (c->why[0]) warn("%s: %s", c->failed[0] ? c->failed : steps[done].name, c->why);
+        c->status = c->report.kind == FAILED ? c->report.status : ENGINE_FAILED;
+        if (c->report.why[0])
+            warn("%s: %s", c->report.kind == FAILED ? c->report.step : steps[done].name,
+                 c->report.why);
         count = done + 1;
     }
     walk_back(c, steps, count);
+    close_all(c);
     return (int)c->status;
 }
 
 /* The child: all steps, the last of which does not return when it goes well. */
 static _Noreturn void become(struct container *c, const struct step *steps, size_t count) {
-    struct report r = {.kind = FAILED};
+    struct report *r = &c->report;
     size_t i = 0;
-    c->status = ENGINE_FAILED;
+    r->status = ENGINE_FAILED;
     while (i < count && steps[i].make(c) == 0) i++;
-    r.status = (int)c->status;
-    snprintf(r.step, sizeof r.step, "%s", steps[i].name);
-    memcpy(r.why, c->why, sizeof r.why);
-    _exit(write(c->report_fd, &r, sizeof r) < 0 ? ENGINE_FAILED : r.status);
+    r->kind = FAILED;
+    snprintf(r->step, sizeof r->step, "%s", steps[i].name);
+    _exit(write(c->report_fd, r, sizeof *r) < 0 ? ENGINE_FAILED : r->status);
 }
 
 /* -d: the user's process waits until the container runs; ours goes on as its engine. */
@@ -731,7 +699,6 @@ static int claim(struct container *c) {
     struct container *others = NULL;
     char path[PATH_MAX];
     const int host_fd = lock_host();
-    if (host_fd < 0) return fail(c, RUN_DIR);
     for (size_t n = find_all(&others); n-- > 0; close_all(&others[n])) {
         const struct container *o = &others[n];
         if (o->run_fd >= 0 && strcmp(o->name, c->name) == 0)
@@ -741,13 +708,15 @@ static int claim(struct container *c) {
             refuse(c, "address %s is in use by container %s", c->address, o->name);
     }
     free(others);
+    c->engine = getpid();
+    c->engine_start = start_time(c->engine);
     snprintf(path, sizeof path, RUN_DIR "/%s", c->name);
-    if (!c->why[0] &&
+    if (!c->report.why[0] &&
         (mkdir(path, 0700) < 0 || (c->run_fd = open(path, O_DIRECTORY | O_CLOEXEC)) < 0 ||
          flock(c->run_fd, LOCK_EX | LOCK_NB) < 0 || write_state(c, c->run_fd) < 0))
         fail(c, "%s", path);
     close(host_fd);
-    return c->why[0] ? -1 : 0;
+    return c->report.why[0] ? -1 : 0;
 }
 
 /* Only the holder of the lock comes here: the engine at its end, or the sweeper. */
@@ -758,7 +727,6 @@ static void release(struct container *c) {
     for (size_t i = 0; i < COUNT(files); i++) unlinkat(c->run_fd, files[i], 0);
     snprintf(path, sizeof path, RUN_DIR "/%s", c->name);
     rmdir(path);
-    close_fd(&c->run_fd);
 }
 
 /* A user namespace cannot be had. Asked for: an error. Else undo all, and go without. */
@@ -838,27 +806,13 @@ static int add_own_file(struct container *c, const char *name, const char *targe
     return 0;
 }
 
-/* The host's name servers, without those that listen on its loopback, which is not ours:
- * systemd-resolved is one, and keeps the real ones elsewhere. */
-static void compose_resolv_conf(char *text, size_t size) {
-    static const char *const sources[] = {"/etc/resolv.conf", "/run/systemd/resolve/resolv.conf"};
-    bool server = false;
-    for (size_t i = 0; i < COUNT(sources) && !server; i++) {
-        char all[4096], *rest = all, *line;
-        size_t used = 0;
-        text[0] = '\0';
-        read_at(AT_FDCWD, sources[i], all, sizeof all);
-        while ((line = strsep(&rest, "\n")) != NULL) {
-            const bool names = strncmp(line, "nameserver", 10) == 0;
-            const char *address = line + 10 + (names ? strspn(line + 10, " \t") : 0);
-            if (strchr("#;", *line) || used + strlen(line) + 2 > size ||
-                (names && (strncmp(address, "127.", 4) == 0 || strcmp(address, "::1") == 0)))
-                continue;
-            server |= names;
-            used += (size_t)sprintf(text + used, "%s\n", line);
-        }
-    }
-    if (!server) /* as docker does */
+/* The host's name servers. One on the host's loopback is not ours to reach; systemd-resolved is
+ * such a one, and keeps the real ones elsewhere. When all fails, public ones, as docker does. */
+static void read_name_servers(char *text, size_t size) {
+    static const char local[] = "nameserver 127.";
+    read_at(AT_FDCWD, "/etc/resolv.conf", text, size);
+    if (strstr(text, local)) read_at(AT_FDCWD, "/run/systemd/resolve/resolv.conf", text, size);
+    if (!strstr(text, "nameserver") || strstr(text, local))
         snprintf(text, size, "nameserver 8.8.8.8\nnameserver 1.1.1.1\n");
 }
 
@@ -867,7 +821,7 @@ static int add_own_files(struct container *c) {
     snprintf(text, sizeof text, "127.0.0.1 localhost\n::1 localhost ip6-localhost\n%s %s %s\n",
              c->address[0] ? c->address : "127.0.1.1", c->hostname, c->name);
     if (add_own_file(c, "hosts", "/etc/hosts", text) < 0) return -1;
-    compose_resolv_conf(text, sizeof text);
+    read_name_servers(text, sizeof text);
     return c->address[0] ? add_own_file(c, "resolv.conf", "/etc/resolv.conf", text) : 0;
 }
 
@@ -1014,7 +968,6 @@ static int make_cgroup(struct container *c) {
 /* Kill what is left in it and remove it; a cgroup with dying members stays busy for a while. */
 static void remove_cgroup(struct container *c) {
     char path[PATH_MAX], procs[4096], *rest, *line;
-    close_fd(&c->cgroup_fd);
     for (int i = 0; find_cgroup(c->name, path) && rmdir(path) < 0 && errno == EBUSY && i < 2000;
          i++) {
         int fd = open_cgroup(c->name);
@@ -1105,10 +1058,6 @@ static void end_child(struct container *c) {
         poll(&p, 1, STOP_SECONDS * 1000);
         waitpid((pid_t)c->pid, NULL, 0);
     }
-    close_fd(&c->pid_fd);
-    close_fd(&c->report_fd);
-    close_fd(&c->go_fd);
-    close_fd(&c->terminal_fd);
 }
 
 /* users: the child's user namespace gets its ids; only then may it touch files. */
@@ -1220,16 +1169,12 @@ static long long read_use(const struct container *c, const char *file, const cha
     return at && isdigit((unsigned char)*at) ? atoll(at) : -1;
 }
 
-/* The child's next record; its failure becomes ours. 0 at the end of the pipe. */
-static int await_report(struct container *c, struct report *r) {
-    const ssize_t n = read(c->report_fd, r, sizeof *r);
-    if (n == 0) return 0;
-    if (n != sizeof *r) return fail(c, "cannot hear the child");
-    if (r->kind != FAILED) return r->kind;
-    c->status = r->status;
-    memcpy(c->failed, r->step, sizeof c->failed);
-    memcpy(c->why, r->why, sizeof c->why);
-    return -1;
+/* The child's next record, or 0 at the end of the pipe. */
+static int await_report(struct container *c) {
+    const ssize_t n = read(c->report_fd, &c->report, sizeof c->report);
+    return n == 0                  ? 0
+           : n == sizeof c->report ? (int)c->report.kind
+                                   : fail(c, "cannot hear the child");
 }
 
 static void copy_window_size(const struct container *c) {
@@ -1245,17 +1190,16 @@ static void copy_window_size(const struct container *c) {
  * died while being set up.
  */
 static int let_go(struct container *c) {
-    struct report r;
-    int said = await_report(c, &r);
+    int said = await_report(c);
     if (said == WAITING && c->relay) {
-        c->terminal_fd = (int)syscall(SYS_pidfd_getfd, c->pid_fd, r.terminal_fd, 0);
+        c->terminal_fd = (int)syscall(SYS_pidfd_getfd, c->pid_fd, c->report.terminal_fd, 0);
         if (c->terminal_fd < 0 || fcntl(c->terminal_fd, F_SETFL, O_NONBLOCK) < 0)
             return fail(c, "cannot take the terminal");
         copy_window_size(c);
     }
-    if (said == WAITING) said = write(c->go_fd, "", 1) == 1 ? await_report(c, &r) : 0;
+    if (said == WAITING) said = write(c->go_fd, "", 1) == 1 ? await_report(c) : 0;
     if (said == READY) {
-        if (await_report(c, &r) != 0) return -1;
+        if (await_report(c) != 0) return -1;
         if (c->layer_fd >= 0 && write_state(c, c->layer_fd) < 0)
             return fail(c, LIB_DIR "/%s/state", c->name);
         if (c->running_fd >= 0 && write(c->running_fd, "", 1) < 0)
@@ -1297,13 +1241,10 @@ static void pump(struct stream *s, bool may_read, bool may_write) {
 /* Keep the log bounded: at LOG_BYTES it becomes log.1, in place of the older one. */
 static int open_log(struct container *c) {
     struct stat s;
-    if (c->log_fd >= 0 && fstat(c->log_fd, &s) == 0 && s.st_size >= LOG_BYTES) {
-        renameat(c->layer_fd, "log", c->layer_fd, "log.1");
-        close_fd(&c->log_fd);
-    }
-    if (c->log_fd < 0)
-        c->log_fd = openat(c->layer_fd, "log", O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-    return c->log_fd;
+    if (c->log_fd >= 0 && (fstat(c->log_fd, &s) < 0 || s.st_size < LOG_BYTES)) return c->log_fd;
+    if (c->log_fd >= 0) renameat(c->layer_fd, "log", c->layer_fd, "log.1");
+    close_fd(&c->log_fd);
+    return c->log_fd = openat(c->layer_fd, "log", O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 }
 
 /*
@@ -1729,35 +1670,12 @@ static int filter_calls(struct container *c) {
     return 0;
 }
 
-/* Try the program in each directory of its own PATH, as execvp(3) does without its shell. */
-static void try_path(struct container *c) {
-    char path[PATH_MAX];
-    const char *dirs = SAFE_PATH;
-    int error = ENOENT;
-
-    if (strchr(c->argv[0], '/')) {
-        execve(c->argv[0], c->argv, c->environment);
-        return;
-    }
-    for (char **e = c->environment; *e; e++)
-        if (strncmp(*e, "PATH=", 5) == 0) dirs = *e + 5;
-    while (*dirs) {
-        int n = (int)strcspn(dirs, ":");
-
-        snprintf(path, sizeof path, "%.*s/%s", n, dirs, c->argv[0]);
-        execve(path, c->argv, c->environment);
-        if (errno != ENOENT && errno != ENOTDIR) error = errno;
-        dirs += n + (dirs[n] == ':');
-    }
-    errno = error;
-}
-
 /* Why exec failed, in the status and the words that shells use. */
 static int explain_exec(struct container *c) {
     const char *program = c->argv[0];
     int error = errno;
 
-    c->status = error == ENOENT || error == ENOTDIR ? NOT_FOUND : NOT_EXECUTABLE;
+    c->report.status = error == ENOENT || error == ENOTDIR ? NOT_FOUND : NOT_EXECUTABLE;
     if (error == ENOENT && strchr(program, '/') && access(program, F_OK) == 0)
         return refuse(c, "%s is there, but its interpreter or loader is not in the rootfs",
                       program);
@@ -1774,11 +1692,13 @@ static int explain_exec(struct container *c) {
  * be inside: one open directory of the host would be a way out (CVE-2024-21626).
  */
 static int execute(struct container *c) {
-    struct report r = {.kind = WAITING, .terminal_fd = c->terminal_fd};
+    struct report *r = &c->report;
     char cwd[PATH_MAX];
     sigset_t none;
 
-    if (write(c->report_fd, &r, sizeof r) < 0) return -1;
+    r->kind = WAITING;
+    r->terminal_fd = c->terminal_fd;
+    if (write(c->report_fd, r, sizeof *r) < 0) return -1;
     wait_for_engine(c);
     if (!c->argv[0]) {
         c->shell[0] = access("/bin/bash", X_OK) == 0 ? "/bin/bash" : "/bin/sh";
@@ -1797,9 +1717,10 @@ static int execute(struct container *c) {
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     signal(SIGPIPE, SIG_DFL);
-    r.kind = READY;
-    if (write(c->report_fd, &r, sizeof r) < 0) return -1;
-    try_path(c);
+    r->kind = READY;
+    if (write(c->report_fd, r, sizeof *r) < 0) return -1;
+    environ = c->environment;
+    execvp(c->argv[0], c->argv);
     return explain_exec(c);
 }
 
@@ -1831,7 +1752,7 @@ static const struct field {
     TEXT(rootfs),         TEXT(address), TEXT(bridge),   TEXT(gateway),   TEXT(hostname),
     TEXT(command),        NUMBER(pid),   NUMBER(start),  NUMBER(started), NUMBER(status),
     NUMBER(capabilities), NUMBER(users), NUMBER(base),   NUMBER(seccomp), NUMBER(remove),
-    NUMBER(uid),          NUMBER(gid),   NUMBER(prefix),
+    NUMBER(uid),          NUMBER(gid),   NUMBER(prefix), NUMBER(engine),  NUMBER(engine_start),
 };
 #define FIELD_TEXT(c, f)   ((const char *)(c) + (f)->offset)
 #define FIELD_NUMBER(c, f) (*(const long long *)(const void *)FIELD_TEXT(c, f))
@@ -1871,16 +1792,17 @@ static void print_json(const struct container *c, const char *status, double cpu
 
 static void print_row(const struct container *c, const char *status, double cpu) {
     const time_t started = (time_t)c->started;
-    char when[32] = "-", memory[64], pids[64];
+    char when[32] = "-", memory[64] = "-", pids[64] = "-";
+    const long long used = read_use(c, "memory.current", NULL);
     if (started) strftime(when, sizeof when, "%m-%d %H:%M:%S", localtime(&started));
-    snprintf(memory, sizeof memory, "%.1f/%.1fM",
-             (double)read_use(c, "memory.current", NULL) / (1 << 20),
-             (double)read_use(c, "memory.max", NULL) / (1 << 20));
-    snprintf(pids, sizeof pids, "%lld/%lld", read_use(c, "pids.current", NULL),
-             read_use(c, "pids.max", NULL));
+    if (used >= 0)
+        snprintf(memory, sizeof memory, "%.1f/%.1fM", (double)used / (1 << 20),
+                 (double)read_use(c, "memory.max", NULL) / (1 << 20));
+    if (used >= 0)
+        snprintf(pids, sizeof pids, "%lld/%lld", read_use(c, "pids.current", NULL),
+                 read_use(c, "pids.max", NULL));
     printf("%-16s %-12s %7lld %-15s %-14s %5.1f%% %12s %6s %s\n", c->name, status, c->pid,
-           c->address[0] ? c->address : "none", when, cpu, c->pid < 0 ? "-" : memory,
-           c->pid < 0 ? "-" : pids, c->command);
+           c->address[0] ? c->address : "none", when, cpu, memory, pids, c->command);
 }
 
 /* list: everything that runs or has a layer. Processor use is taken over a tenth of a second. */
@@ -2051,10 +1973,8 @@ static int update(struct container *c, char **argv) {
 
 /* Wait until the container's engine has cleaned up and let go of its lock. */
 static bool wait_gone(struct container *c, long long milliseconds) {
-    for (; flock(c->run_fd, LOCK_SH | LOCK_NB) < 0; milliseconds -= 5) {
-        if (milliseconds <= 0) return false;
-        usleep(5000);
-    }
+    for (; flock(c->run_fd, LOCK_SH | LOCK_NB) < 0; milliseconds -= 5)
+        if (milliseconds <= 0 || usleep(5000) < 0) return false;
     close_fd(&c->run_fd);
     return true;
 }
@@ -2095,7 +2015,7 @@ static int send_signal(struct container *c, char **argv) {
     return 0;
 }
 
-static int delete(struct container *c, char **argv) {
+static int delete (struct container *c, char **argv) {
     char path[PATH_MAX];
     need_container(c, argv[0], false);
     if (c->run_fd >= 0 && !c->force)
@@ -2113,39 +2033,17 @@ static int delete(struct container *c, char **argv) {
 
 /* ---- Plumbing: state -------------------------------------------------------------------- */
 
-/* Names whose lock nobody holds: walk the way back that their engine could not. */
-static void sweep_dead(void) {
-    struct dirent **names = NULL;
-    const int count = scandir(RUN_DIR, &names, NULL, NULL);
-    for (int i = 0; i < count; free(names[i++])) {
-        struct container dead = blank;
-        char path[PATH_MAX];
-        snprintf(path, sizeof path, RUN_DIR "/%s", names[i]->d_name);
-        if (names[i]->d_name[0] != '.')
-            dead.run_fd = open(path, O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-        if (dead.run_fd >= 0 && flock(dead.run_fd, LOCK_EX | LOCK_NB) == 0) {
-            read_state(&dead, dead.run_fd);
-            take_name(dead.name, path, names[i]->d_name);
-            snprintf(path, sizeof path, LIB_DIR "/%s", dead.name);
-            dead.layer_fd = open(path, O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-            walk_back(&dead, host_steps, COUNT(host_steps));
-        }
-        close_fd(&dead.run_fd);
-    }
-    free(names);
-}
-
-/* The lock of the whole host, which env.sh takes too, on a clean ground; closing gives it back. */
+/* The lock of the whole host, which env.sh takes too, on swept ground; closing gives it back. */
 static int lock_host(void) {
-    if (mkdir(RUN_DIR, 0700) < 0 && errno != EEXIST) return -1;
-    int fd = open(RUN_DIR, O_DIRECTORY | O_CLOEXEC);
-    for (int i = 0; fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0; i++) {
-        if (i == LOCK_SECONDS * 200)
-            close_fd(&fd);
-        else
-            usleep(5000);
-    }
-    if (fd >= 0) sweep_dead();
+    struct container *all = NULL;
+    int fd =
+        mkdir(RUN_DIR, 0700) < 0 && errno != EEXIST ? -1 : open(RUN_DIR, O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0) die(RUN_DIR ": %s", strerror(errno));
+    for (int i = 0; flock(fd, LOCK_EX | LOCK_NB) < 0; i++)
+        if (i == LOCK_SECONDS * 200 || usleep(5000) < 0)
+            die(RUN_DIR " stays locked by another engine or env.sh: end it, then try again");
+    for (size_t n = find_all(&all); n-- > 0;) close_all(&all[n]);
+    free(all);
     return fd;
 }
 
@@ -2175,24 +2073,34 @@ static int read_state(struct container *c, int dir_fd) {
     return 0;
 }
 
-/* run_fd >= 0: its engine lives. pid >= 0: it runs. Neither: it ended, and has a layer. */
+/*
+ * run_fd >= 0: its engine lives. pid >= 0: it runs. Neither: it ended, and has a layer.
+ * When nobody holds the lock of a name that should run, its engine was killed: we walk the way
+ * back that it could not.
+ */
 static bool find_container(struct container *c, const char *name) {
     char path[PATH_MAX];
     take_name(c->name, "name", name);
+    snprintf(path, sizeof path, LIB_DIR "/%s", c->name);
+    c->layer_fd = open(path, O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
     snprintf(path, sizeof path, RUN_DIR "/%s", c->name);
     c->run_fd = open(path, O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-    if (c->run_fd >= 0 && flock(c->run_fd, LOCK_SH | LOCK_NB) < 0) {
-        read_state(c, c->run_fd);
-        if (c->pid >= 0 && start_time(c->pid) != c->start) c->pid = -1;
-        return true;
+    read_state(c, c->run_fd >= 0 ? c->run_fd : c->layer_fd);
+    bool locked = c->run_fd >= 0 && flock(c->run_fd, LOCK_EX | LOCK_NB) < 0;
+    for (int i = 0; locked && i < 1000 && start_time(c->engine) != c->engine_start; i++) {
+        usleep(1000); /* killed while it made a child, which is about to notice */
+        locked = flock(c->run_fd, LOCK_EX | LOCK_NB) < 0;
     }
-    close_fd(&c->run_fd);
-    snprintf(path, sizeof path, LIB_DIR "/%s", c->name);
-    int fd = open(path, O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-    const bool found = fd >= 0;
-    if (found) read_state(c, fd);
-    c->pid = -1;
-    close_fd(&fd);
+    if (c->run_fd >= 0 && !locked) {
+        const bool kept = faccessat(c->layer_fd, "state", F_OK, 0) == 0 && !c->remove;
+        walk_back(c, host_steps, COUNT(host_steps));
+        close_all(c);
+        c->pid = -1;
+        return kept;
+    }
+    if (c->run_fd < 0 || start_time(c->pid) != c->start) c->pid = -1;
+    const bool found = c->run_fd >= 0 || c->layer_fd >= 0;
+    close_fd(&c->layer_fd);
     return found;
 }
 
@@ -2204,7 +2112,7 @@ static size_t find_all(struct container **all) {
         struct dirent **names = NULL;
         const int count = scandir(dirs[d], &names, NULL, alphasort);
         for (int i = 0; i < count; free(names[i++])) {
-            bool known = names[i]->d_name[0] == '.';
+            bool known = !is_name(names[i]->d_name);
             for (size_t k = 0; k < n; k++) known |= strcmp((*all)[k].name, names[i]->d_name) == 0;
             struct container *more = known ? NULL : realloc(*all, (n + 1) * sizeof **all);
             if (!more) continue;
@@ -2217,11 +2125,8 @@ static size_t find_all(struct container **all) {
     return n;
 }
 
-/* The descriptors by which a command, not an engine, knows a container. */
 static void close_all(struct container *c) {
-    close_fd(&c->run_fd);
-    close_fd(&c->cgroup_fd);
-    close_fd(&c->pid_fd);
+    for (size_t i = 0; i < FDS; i++) close_fd(&c->fds[i]);
 }
 
 /* ---- Plumbing: processes ---------------------------------------------------------------- */
@@ -2408,12 +2313,13 @@ static void close_fd(int *fd) {
 
 /* Note why a step failed, for the driver to print; error: an errno, or 0. Returns -1. */
 static int note_failure(struct container *c, int error, const char *format, ...) {
+    struct report *r = &c->report;
     va_list args;
     va_start(args, format);
-    const int n = vsnprintf(c->why, sizeof c->why, format, args);
+    vsnprintf(r->why, sizeof r->why, format, args);
     va_end(args);
-    if (error && n >= 0 && (size_t)n < sizeof c->why)
-        snprintf(c->why + n, sizeof c->why - (size_t)n, ": %s", strerror(error));
+    const size_t n = strlen(r->why);
+    if (error) snprintf(r->why + n, sizeof r->why - n, ": %s", strerror(error));
     return -1;
 }
 
