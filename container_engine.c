@@ -383,19 +383,18 @@ static long long parse_whole(const char *what, const char *text, long long high)
 /* From what people say to what the cgroup's file wants: 0.5 -> "50000 100000" (microseconds of
  * processor time in each period), 50M -> "52428800", max -> max. cgroups(7) */
 static void parse_limit(struct container *c, int which, const char *text) {
-    const struct limit *l = &limits[which];
     static const char units[] = "KMG";
-    const size_t digits = strspn(text, l->digits);
-    char *end = NULL;
-    double n = digits ? strtod(text, &end) : 0;
-    const char *unit = which == MEMORY && end && *end ? strchr(units, toupper(*end)) : NULL;
+    const struct limit *l = &limits[which];
+    const char *end = text + strspn(text, l->digits);
+    const bool plain = end > text && !(text[0] == '0' && isdigit((unsigned char)text[1])) &&
+                       strchr(text, '.') == strrchr(text, '.');
+    const char *unit = which == MEMORY && *end ? strchr(units, toupper((unsigned char)*end)) : NULL;
+    double n = atof(text);
 
-    if (unit)
-        for (end++; unit >= units; unit--) n *= 1024;
+    for (end += unit != NULL; unit && unit >= units; unit--) n *= 1024;
     if (strcmp(text, "max") == 0)
         strcpy(c->limit[which], "max");
-    else if (!end || *end || end < text + digits || n < l->low || n > l->high ||
-             (text[0] == '0' && isdigit((unsigned char)text[1])))
+    else if (!plain || *end || n < l->low || n > l->high)
         die("%s '%s': %s is needed, or max", l->option, text, l->form);
     else if (which == CPUS)
         snprintf(c->limit[which], sizeof c->limit[which], "%.0f %d", n * CPU_PERIOD, CPU_PERIOD);
