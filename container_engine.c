@@ -290,16 +290,14 @@ static const char usage[] =
     "Exit status: the command's; 128+n if signal n ended it; 125 if the engine failed,\n"
     "126 if the command cannot be executed, 127 if it is not found.\n";
 
+/* clang-format off */
 static const struct option long_options[] = {
-    {"cpus", 1, NULL, 'C'},          {"memory", 1, NULL, 'M'},
-    {"pids", 1, NULL, 'P'},          {"bridge", 1, NULL, 'b'},
-    {"hostname", 1, NULL, 'H'},      {"userns", 1, NULL, 'U'},
-    {"cap-add", 1, NULL, 'A'},       {"cap-drop", 1, NULL, 'D'},
-    {"seccomp", 1, NULL, 'S'},       {"rm", 0, NULL, 'R'},
-    {"read-only", 0, NULL, 'r'},     {"detach", 0, NULL, 'd'},
-    {"write-through", 0, NULL, 'W'}, {"json", 0, NULL, 'j'},
-    {"force", 0, NULL, 'f'},         {"help", 0, NULL, 'h'},
-    {"version", 0, NULL, 'V'},       {NULL, 0, NULL, 0},
+    {"cpus", 1, NULL, 'C'},     {"memory", 1, NULL, 'M'},    {"pids", 1, NULL, 'P'},
+    {"bridge", 1, NULL, 'b'},   {"hostname", 1, NULL, 'H'},  {"userns", 1, NULL, 'U'},
+    {"cap-add", 1, NULL, 'A'},  {"cap-drop", 1, NULL, 'D'},  {"seccomp", 1, NULL, 'S'},
+    {"rm", 0, NULL, 'R'},       {"read-only", 0, NULL, 'r'}, {"write-through", 0, NULL, 'W'},
+    {"detach", 0, NULL, 'd'},   {"json", 0, NULL, 'j'},      {"force", 0, NULL, 'f'},
+    {"help", 0, NULL, 'h'},     {"version", 0, NULL, 'V'},   {NULL, 0, NULL, 0},
 };
 
 static const struct command commands[] = {
@@ -329,16 +327,10 @@ static const struct container blank = {
     .capabilities = CAP(CHOWN) | CAP(DAC_OVERRIDE) | CAP(FOWNER) | CAP(FSETID) | CAP(KILL) |
                     CAP(SETGID) | CAP(SETUID) | CAP(SETPCAP) | CAP(NET_BIND_SERVICE) |
                     CAP(NET_RAW) | CAP(SYS_CHROOT) | CAP(AUDIT_WRITE) | CAP(SETFCAP),
-    .bridge = "cebr0",
-    .cwd = "/",
-    .seccomp = ON,
-    .seconds = STOP_SECONDS,
-    .stdio = {0, 1, 2},
-    .uid = -1,
-    .gid = -1,
-    .pid = -1,
-    .status = -1,
-    .fds = {[0 ... FDS - 1] = -1}};
+    .bridge = "cebr0", .cwd = "/", .seccomp = ON, .seconds = STOP_SECONDS, .stdio = {0, 1, 2},
+    .uid = -1, .gid = -1, .pid = -1, .status = -1, .fds = {[0 ... FDS - 1] = -1},
+};
+/* clang-format on */
 
 static void parse_options(struct container *c, const struct command *, int argc, char **argv);
 
@@ -729,9 +721,10 @@ static void release(struct container *c) {
 }
 
 /* A user namespace cannot be had. Asked for: an error. Else undo all, and go without. */
-static int without_users(struct container *c, const char *why) {
-    if (c->users == ON) return fail(c, "--userns on: %s", why);
-    warn("warning: no user namespace, root inside is root outside: %s (%s)", why, strerror(errno));
+static int without_users(struct container *c, const char *what, const char *why) {
+    if (c->users == ON) return fail(c, "--userns on: %s %s", what, why);
+    warn("warning: no user namespace, root inside is root outside: %s %s (%s)", what, why,
+         strerror(errno));
     c->restart = true;
     return -1;
 }
@@ -783,7 +776,7 @@ static int open_mapped(struct container *c, const char *path, bool recursive, bo
         (errno == ENOSYS && a.set == NODEV)) /* before Linux 5.12 we go without nodev */
         return tree_fd;
     close_fd(&tree_fd);
-    if (c->users != OFF) return without_users(c, "its files cannot be mapped");
+    if (c->users != OFF) return without_users(c, path, "cannot be mapped");
     return fail(c, "%s cannot be mounted%s", path, read_only ? " read-only" : "");
 }
 
@@ -855,7 +848,7 @@ static int mount_overlay(struct container *c) {
               "lowerdir=lower,upperdir=upper,workdir=work") == 0)
         return 0;
     if (errno == EINVAL && c->users != OFF)
-        return without_users(c, "no layer over mapped files, which needs Linux 5.19");
+        return without_users(c, "a layer over mapped files", "needs Linux 5.19");
     return fail(c, LIB_DIR " and the rootfs must be on ext4, xfs, btrfs or tmpfs for a layer, or "
                            "use --write-through");
 }
@@ -875,7 +868,7 @@ static int stack_layer(struct container *c) {
         mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
         return fail(c, "cannot leave the host's mount namespace");
     if (c->users != OFF && open_user_namespace(c) < 0)
-        return without_users(c, "the kernel makes none");
+        return without_users(c, "the kernel", "makes none");
     int lower_fd = open_mapped(c, c->rootfs, false, false);
     if (lower_fd < 0) return -1;
     const int moved = sys_move_mount(lower_fd, AT_FDCWD, "lower");
@@ -916,17 +909,6 @@ static void remove_layer(struct container *c) {
     close_fd(&c->layer_fd);
 }
 
-/* Children of a cgroup get only the controllers that its subtree_control names. */
-static void enable_controllers(void) {
-    static const char *const words[] = {"+cpu", "+memory", "+pids"};
-    char path[PATH_MAX];
-    for (int depth = 0; depth < 2; depth++)
-        for (size_t i = 0; i < COUNT(words) && find_cgroup(depth ? "" : NULL, path); i++) {
-            strcat(path, "/cgroup.subtree_control");
-            write_at(AT_FDCWD, path, words[i]); /* what is missing shows when its limit is set */
-        }
-}
-
 /*
  * cgroup: the limits, in force before the container's first instruction.
  *
@@ -935,20 +917,19 @@ static void enable_controllers(void) {
  */
 static int make_cgroup(struct container *c) {
     char path[PATH_MAX];
-    bool enabled = false, missing = false;
+    bool missing = false;
 
-    if (find_cgroup("", path) && (mkdir(path, 0755) == 0 || errno == EEXIST) &&
-        find_cgroup(c->name, path) && (mkdir(path, 0755) == 0 || errno == EEXIST))
+    if (find_cgroup("", path) && mkdir(path, 0755) == 0) { /* else env.sh did it */
+        int parent_fd = open_cgroup("");
+        write_at(parent_fd, "cgroup.subtree_control", "+cpu +memory +pids");
+        close_fd(&parent_fd);
+    }
+    if (find_cgroup(c->name, path) && (mkdir(path, 0755) == 0 || errno == EEXIST))
         c->cgroup_fd = open_cgroup(c->name);
-    if (c->cgroup_fd < 0 && find_cgroup(NULL, path))
+    if (c->cgroup_fd < 0 && find_cgroup("", path))
         return fail(c, "cannot make a cgroup below %s", path);
     for (int i = 0; i < LIMITS; i++) {
-        int written = write_at(c->cgroup_fd, limits[i].file, c->limit[i]);
-        if (written < 0 && !enabled) {
-            enable_controllers();
-            enabled = true;
-            written = write_at(c->cgroup_fd, limits[i].file, c->limit[i]);
-        }
+        const int written = write_at(c->cgroup_fd, limits[i].file, c->limit[i]);
         if (written < 0 && strcmp(c->limit[i], "max") == 0) continue; /* there is none */
         if (written < 0 && (c->asked[i] || (errno != ENOENT && errno != EBADF)))
             return fail(c, "%s: no %s in cgroup v2 (see env.sh check)", limits[i].option,
@@ -1423,23 +1404,20 @@ static int bind_inside(struct container *c, const char *source, const char *targ
  * machine, whatever the namespace: those are masked (a null, an empty directory) or read-only.
  */
 static int mount_proc(struct container *c) {
-    static const char *const masked[] = {
-        "proc/acpi",
-        "proc/asound",
-        "proc/interrupts",
-        "proc/kcore",
-        "proc/keys",
-        "proc/latency_stats",
-        "proc/sched_debug",
-        "proc/scsi",
-        "proc/timer_list",
-        "proc/timer_stats",
-        "sys/devices/virtual/powercap",
-        "sys/firmware",
-    };
-    static const char *const read_only[] = {
-        "proc/bus", "proc/fs", "proc/irq", "proc/sys", "proc/sysrq-trigger",
-    };
+    static const char *const masked[] = {"proc/acpi",
+                                         "proc/asound",
+                                         "proc/interrupts",
+                                         "proc/kcore",
+                                         "proc/keys",
+                                         "proc/latency_stats",
+                                         "proc/sched_debug",
+                                         "proc/scsi",
+                                         "proc/timer_list",
+                                         "proc/timer_stats",
+                                         "sys/devices/virtual/powercap",
+                                         "sys/firmware"};
+    static const char *const read_only[] = {"proc/bus", "proc/fs", "proc/irq", "proc/sys",
+                                            "proc/sysrq-trigger"};
     const unsigned long quiet = MS_NOSUID | MS_NOEXEC | MS_NODEV;
     struct stat s;
 
@@ -2248,8 +2226,8 @@ static int write_at(int dir_fd, const char *name, const char *text) {
     return n < 0 ? -1 : 0;
 }
 
-/* A name's cgroup; with "" the parent of all; with NULL where cgroup2 is mounted, which may be
- * beside version 1. proc_pid_mountinfo(5) */
+/* A name's cgroup; with "" the parent of all. cgroup2 may be mounted alone, or beside version 1.
+ * proc_pid_mountinfo(5) */
 static bool find_cgroup(const char *name, char path[PATH_MAX]) {
     char line[2 * PATH_MAX], where[PATH_MAX - 100], procs[PATH_MAX];
     FILE *f = fopen("/proc/self/mountinfo", "re");
@@ -2259,8 +2237,7 @@ static bool find_cgroup(const char *name, char path[PATH_MAX]) {
             continue;
         snprintf(procs, sizeof procs, "%s/cgroup.procs", where);
         if (access(procs, F_OK) < 0) continue; /* hidden by a later mount */
-        snprintf(path, PATH_MAX, "%s%s%s%s", where, name ? "/" CGROUP_DIR : "",
-                 name && *name ? "/" : "", name ? name : "");
+        snprintf(path, PATH_MAX, "%s/" CGROUP_DIR "%s%s", where, *name ? "/" : "", name);
         found = true;
     }
     if (f) fclose(f);
