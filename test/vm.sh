@@ -25,7 +25,8 @@
 # (CE_DEBIAN_MIRROR names another); it is unpacked to $CE_CACHE, ~/.cache/container_engine by
 # default, and never installed. CE_CONSOLE=FILE keeps what the kernel says.
 set -euo pipefail
-PATH=$PATH:/usr/sbin:/sbin # for a user who is not root: the VM works for her as well
+PATH=$PATH:/usr/sbin:/sbin # a user who is not root can run a VM as well
+ulimit -c 0
 
 suite=bookworm cpus=2 memory=2048 limit=0
 cache=${CE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/container_engine}
@@ -51,7 +52,7 @@ choose_machine() {
 # Installs the packages of which a program is missing.
 ensure_tools() {
   local tool missing=()
-  for tool in "$program:$package" mkfs.ext4:e2fsprogs modprobe:kmod xz:xz-utils; do
+  for tool in "$program:$package" mkfs.ext4:e2fsprogs modprobe:kmod xz:xz-utils zstd:zstd; do
     [[ -n $(type -P "${tool%%:*}") ]] || missing+=("${tool#*:}")
   done
   ((${#missing[@]})) || return 0
@@ -59,16 +60,6 @@ ensure_tools() {
   { apt-get update && apt-get -o DPkg::Lock::Timeout=300 install -y --no-install-recommends \
     "${missing[@]}"; } >"$tmp/log" 2>&1 ||
     die "cannot install ${missing[*]}: $(tail -n 1 "$tmp/log"); install them by hand, as root"
-}
-
-# The Debian mirror in this machine's own apt configuration, whichever format that is in.
-debian_mirror() {
-  local origin label uri
-  # shellcheck disable=SC2016 # it is apt that expands these
-  while read -r origin label uri; do
-    [[ $origin/$label != Debian/Debian ]] || { printf '%s' "$uri" && return; }
-  done < <(apt-get indextargets --format '$(ORIGIN) $(LABEL) $(REPO_URI)')
-  return 1
 }
 
 # apt, with a directory of its own for everything: the machine's package lists stay as they are.
@@ -82,83 +73,75 @@ private_apt() {
     -o Acquire::Languages=none -o APT::Sandbox::User=root "$@"
 }
 
-# Downloads busybox and the kernel into DIR. The package linux-image-<arch> only depends on the
-# one with the kernel, which in newer releases is three: image, binary, modules.
+# Downloads busybox and the kernel into DIR, from the mirror in this machine's own configuration.
+# The package linux-image-<arch> only depends on the one with the kernel (in newer releases three).
 download_packages() {
   local dir=$1 mirror key=/usr/share/keyrings/debian-archive-keyring.gpg packages
-  mirror=${CE_DEBIAN_MIRROR:-$(debian_mirror)} ||
-    die "apt has no Debian mirror here: run apt-get update, or set CE_DEBIAN_MIRROR to a URL"
+  # shellcheck disable=SC2016 # it is apt and awk that expand these
+  mirror=${CE_DEBIAN_MIRROR:-$(apt-get indextargets --format '$(ORIGIN)/$(LABEL) $(REPO_URI)' |
+    awk '$1 == "Debian/Debian" && !n++ { print $2 }')}
+  [[ -n $mirror ]] || die "no Debian mirror: run apt-get update, or set CE_DEBIAN_MIRROR to a URL"
   [[ -e $key ]] || die "$key is missing: install debian-archive-keyring"
   printf 'deb [signed-by=%s] %s %s main\n' "$key" "$mirror" "$suite" >"$dir/sources.list"
-  mkdir -p "$dir/lists/partial" "$dir/archives/partial"
+  mkdir "$dir/lists" "$dir/archives"
   {
     private_apt "$dir" apt-get update --error-on=any &&
-      packages=$(private_apt "$dir" apt-cache depends --recurse --no-recommends --no-suggests \
-        --no-conflicts --no-breaks --no-replaces --no-enhances "linux-image-$arch" |
-        grep -E '^linux-(image|binary|modules)-[0-9]' | sort -u) &&
-      cd "$dir" && mapfile -t packages <<<"$packages" &&
-      private_apt "$dir" apt-get download busybox-static "${packages[@]}" && cd "$OLDPWD"
+      packages=$(private_apt "$dir" apt-cache depends -i --recurse "linux-image-$arch" |
+        grep -E '^linux-(image|binary|modules)-[0-9]') && mapfile -t packages <<<"$packages" &&
+      (cd "$dir" && private_apt "$dir" apt-get download busybox-static "${packages[@]}")
   } >"$dir/log" 2>&1 ||
     die "cannot download the kernel of $suite: $(grep . "$dir/log" | tail -n 1)"
 }
 
-# Unpacking xz takes an emulated processor 3 s, and us 0.3. Where the packed kernel starts in its
-# file, and its length, is said in the file's header (Documentation/arch/x86/boot.rst).
+# Unpacks the kernel IMAGE: that takes an emulated processor 3 s, and us 0.3. Where the packed data
+# starts, and their length, is in the image's header (the kernel's Documentation/arch/x86/boot.rst).
 unpack_image() {
-  local image=$1 out=$2 sectors start size unpack
+  local image=$1 sectors start size unpack=xz
   sectors=$(od -An -tu1 -j $((0x1f1)) -N 1 "$image")
   read -r start size < <(od -An -tu4 -j $((0x248)) -N 8 "$image")
-  start=$(((sectors + 1) * 512 + start))
-  case $(od -An -tx1 -j "$start" -N 4 "$image" | tr -d ' ') in
-    fd377a58) unpack='xz' size=$((size - 4)) ;; # the last 4 bytes are the unpacked size
-    28b52ffd) unpack='zstd' size=$((size - 4)) ;;
-    *) return 1 ;;
-  esac
+  start=$((512 * (sectors + 1) + start)) size=$((size - 4)) # the last 4: the unpacked size
+  [[ $(od -An -tx1 -j "$start" -N 4 "$image") != ' 28 b5 2f fd' ]] || unpack=zstd
   dd if="$image" bs=64k iflag=skip_bytes,count_bytes skip="$start" count="$size" status=none |
-    "$unpack" -dc >"$out"
+    "$unpack" -dc
 }
 
-# Makes of DIR's packages: kernel, lib/modules, busybox, and initrd, the fixed part of the first
-# file system, with the modules that must be there from the start, in their order (those that are not built in).
+# Makes of DIR's packages DIR/new: kernel, lib/modules, busybox, and initrd, the fixed part of the
+# first file system, with the modules that must be there from the start, in their order. (What
+# modprobe does not find is built in. Drivers for real hardware are left out.)
 unpack_packages() {
-  local dir=$1 deb version module path n=100
+  local dir=$1 tree=$1/tree first=$1/first new=$1/new deb version module image n=100
+  mkdir -p "$tree" "$first/modules" "$new/lib"
   for deb in "$dir"/*.deb; do
-    dpkg-deb --fsys-tarfile "$deb" | tar -x -C "$dir" --wildcards --exclude='*/kernel/sound' \
-      --exclude='*/drivers/gpu' --exclude='*/drivers/media' --exclude='*/drivers/infiniband' \
-      --exclude='*/drivers/scsi' --exclude='*/net/wireless' --exclude='*/net/ethernet'
+    dpkg-deb --fsys-tarfile "$deb" | tar -x -C "$tree" --wildcards --exclude='*/kernel/sound' \
+      --exclude='*/drivers/[!bcnv]*' --exclude='*/net/wireless' --exclude='*/net/ethernet'
   done
-  [[ -d $dir/lib/modules ]] || mv "$dir/usr/lib" "$dir/lib"
-  version=$(ls "$dir/lib/modules")
-  depmod -b "$dir" "$version" 2>"$dir/log" || die "depmod: $(tail -n 1 "$dir/log")"
-  mkdir -p "$dir/initramfs/modules"
-  find "$dir" -name busybox -type f -exec mv {} "$dir/busybox" \;
+  find "$tree" -path '*bin/busybox' -type f -exec cp -t "$new" {} \; -exec cp -t "$first" {} \;
+  image=$(find "$tree" -name 'vmlinuz*' -type f)
+  if [[ $arch == amd64 ]]; then unpack_image "$image"; else cat "$image"; fi >"$new/kernel"
+  find "$tree" -path '*lib/modules' -prune -exec mv -t "$new/lib" {} \;
+  version=$(ls "$new/lib/modules")
+  depmod -b "$new" "$version" 2>"$dir/log" || die "depmod: $(tail -n 1 "$dir/log")"
   for module in virtio_pci virtio_blk virtio_console 9pnet_virtio 9p overlay ext4; do
-    modprobe -d "$dir" -S "$version" --show-depends "$module" 2>/dev/null || continue
-  done | awk '$1 == "insmod" && !seen[$2]++ { print $2 }' >"$dir/order"
-  while read -r path; do
-    n=$((n + 1))
-    case $path in
-      *.xz) xz -dc "$path" ;;
-      *) cat "$path" ;;
-    esac >"$dir/initramfs/modules/$n.ko"
-  done <"$dir/order"
-  cp "$dir/busybox" "$dir/initramfs/"
-  (cd "$dir/initramfs" && find . | ./busybox cpio -o -H newc 2>/dev/null) >"$dir/initrd"
-  path=$(find "$dir" -name 'vmlinuz*' -type f)
-  unpack_image "$path" "$dir/kernel" || mv "$path" "$dir/kernel"
-  find "$dir" -mindepth 1 -maxdepth 1 ! -name lib ! -name busybox ! -name kernel ! -name initrd \
-    -exec rm -rf {} +
+    modprobe -d "$new" -S "$version" --show-depends "$module" 2>/dev/null || continue
+  done | awk '$1 == "insmod" && !seen[$2]++ { print $2 }' |
+    while read -r module; do
+      n=$((n + 1)) # xz -f copies what is not packed
+      xz -dcf "$module" >"$first/modules/$n.ko"
+    done
+  (cd "$first" && find . | ./busybox cpio -o -H newc 2>/dev/null) >"$new/initrd"
 }
 
-# The cache: a kernel's directory gets its name when it is whole, so half a download is never used.
+# Fills the cache: a directory gets its name when it is whole, so half a download is never used.
 ensure_kernel() {
+  local dir=$cache/part
   kernel=$cache/$suite-$arch
   [[ ! -d $kernel ]] || return 0
-  rm -rf "$kernel.part"
-  mkdir "$kernel.part"
-  download_packages "$kernel.part"
-  unpack_packages "$kernel.part"
-  mv "$kernel.part" "$kernel"
+  rm -rf "$dir"
+  mkdir "$dir"
+  download_packages "$dir"
+  unpack_packages "$dir"
+  mv "$dir/new" "$kernel"
+  rm -rf "$dir"
 }
 
 # KVM makes the VM 10 times faster, where it works: inside another VM it may start and then hang.
@@ -168,7 +151,7 @@ choose_acceleration() {
   known=$cache/acceleration-$(</proc/sys/kernel/random/boot_id)
   if [[ ! -e $known ]]; then
     rm -f "$cache"/acceleration-*
-    if [[ -w /dev/kvm ]] && ulimit -c 0 && timeout -k 1 10 "$program" -accel kvm -machine "$machine" -cpu max \
+    if [[ -w /dev/kvm ]] && timeout -k 1 10 "$program" -accel kvm -machine "$machine" -cpu max \
       -nodefaults -display none -no-reboot -kernel "$kernel/kernel" -append panic=-1
     then echo kvm; else echo tcg,thread=multi; fi >"$known" 2>/dev/null
   fi
@@ -189,16 +172,11 @@ handed_through() {
 # The first program in the VM, run by busybox (emulated programs start slowly, and most so from
 # 9p): puts the root file system together in /vm, and enters it.
 write_init() {
-  local tmp_is_shared=false
-  [[ "$PWD/ $* $(handed_through)" != */tmp/* ]] || tmp_is_shared=true
-  cat <<INIT
-#!/busybox sh
-set -e
-modules=$kernel/lib/modules
-now=$(date +%s)
-tmp_is_shared=$tmp_is_shared
-INIT
+  local share_tmp=false
+  [[ "$PWD/ $* $(handed_through)" != */tmp/* ]] || share_tmp=true
+  printf '#!/busybox sh\nkernel=%q now=%q share_tmp=%q\n' "$kernel" "$(date +%s)" "$share_tmp"
   cat <<'INIT'
+set -e
 /busybox mkdir -p /bin /dev /host /writes /vm
 /busybox --install -s /bin
 PATH=/bin
@@ -209,7 +187,7 @@ mkdir /writes/upper /writes/work
 mount -t overlay -o lowerdir=/host,upperdir=/writes/upper,workdir=/writes/work overlay /vm
 cd /vm
 mkdir -p proc sys dev run tmp "lib/modules/$(uname -r)" var/lib/ce-disk var/lib/container_engine
-mount --bind "/vm$modules/$(uname -r)" "lib/modules/$(uname -r)"
+mount --bind "/vm$kernel/lib/modules/$(uname -r)" "lib/modules/$(uname -r)"
 mount -t proc -o nosuid,nodev,noexec proc proc
 mount -t sysfs -o nosuid,nodev,noexec sysfs sys
 mount -t cgroup2 -o nosuid,nodev,noexec cgroup2 sys/fs/cgroup
@@ -219,12 +197,10 @@ mkdir dev/pts dev/shm dev/mqueue
 mount -t devpts -o nosuid,noexec,gid=5,mode=620,ptmxmode=666 devpts dev/pts
 mount -t tmpfs -o nosuid,nodev tmpfs dev/shm
 mount -t mqueue -o nosuid,nodev,noexec mqueue dev/mqueue
-ln -s /proc/self/fd dev/fd
-ln -s fd/0 dev/stdin
-ln -s fd/1 dev/stdout
-ln -s fd/2 dev/stderr
+mknod dev/loop-control c 10 237
+ln -s /proc/self/fd dev/fd && ln -s fd/0 dev/stdin && ln -s fd/1 dev/stdout && ln -s fd/2 dev/stderr
 mount -t tmpfs -o nosuid,nodev,mode=755 tmpfs run
-"$tmp_is_shared" || mount -t tmpfs -o nosuid,nodev tmpfs tmp
+"$share_tmp" || mount -t tmpfs -o nosuid,nodev tmpfs tmp
 mount -t ext4 /dev/vda var/lib/ce-disk
 mkdir var/lib/ce-disk/container_engine run/lock run/vm
 mount --bind var/lib/ce-disk/container_engine var/lib/container_engine
@@ -304,14 +280,16 @@ follow_vm() {
   fi
   wait "$errors"
   read -r status <&"$end" || true
-  [[ $status =~ ^[0-9]+$ ]] ||
-    die "the VM ended before the command: $(tr -d '\r' <&"$log" | grep -a '^[^[]' | tail -n 1)"
+  [[ -n $status ]] || die "the VM ended before the command (memory: $memory MB); its last words:" \
+    "$(tr -d '\r' <&"$log" | grep -av '^ *$' | grep -avE '^\[ *[0-9.]+\]  ' | tail -n 1)"
   return "$status"
 }
 
 clean_up() {
-  [[ -z $qemu ]] || ! kill -KILL "$qemu" 2>/dev/null || wait "$qemu" || true
+  local status=$?
   rm -rf "$tmp"
+  [[ -n $qemu || $status == @(125|130|143) ]] || die "cannot get the VM ready: see above"
+  [[ -z $qemu ]] || ! kill -KILL "$qemu" 2>/dev/null || wait "$qemu" 2>/dev/null || true
 }
 
 main() {
@@ -330,9 +308,8 @@ main() {
   done
   (($#)) || die "usage: vm.sh [--kernel SUITE] [--cpus N] [--memory MB] [--timeout S] COMMAND..."
   trap clean_up EXIT
-  trap 'exit 129' HUP
   trap 'exit 130' INT
-  trap 'exit 143' TERM
+  trap 'exit 143' HUP TERM
   tmp=$(mktemp -d)
   choose_machine
   mkdir -p "$cache"
