@@ -1088,16 +1088,17 @@ static int run_ip(struct container *c, int netns_fd, const char *batch) {
     return status == 0 ? 0 : -1;
 }
 
-/* The kernel notices a new carrier a little later, and drops packets until then. netdevice(7) */
+/* The kernel notices a new carrier a little later, and drops packets until then. Setting the
+ * flags as they are changes nothing, but waits for the lock under which it does. netdevice(7) */
 static int await_carrier(struct container *c) {
     struct ifreq r = {0};
     int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     snprintf(r.ifr_name, sizeof r.ifr_name, "ve%08llx", c->pid);
-    for (int i = 0; i < 5000 && ioctl(fd, SIOCGIFFLAGS, &r) == 0 && !(r.ifr_flags & IFF_RUNNING);
-         i++)
-        usleep(200);
+    for (int i = 0; i < 10000 && !(r.ifr_flags & IFF_RUNNING); i++)
+        if (ioctl(fd, SIOCGIFFLAGS, &r) < 0 || usleep(200) < 0) break;
+    const bool carrier = r.ifr_flags & IFF_RUNNING && ioctl(fd, SIOCSIFFLAGS, &r) == 0;
     close_fd(&fd);
-    return r.ifr_flags & IFF_RUNNING ? 0 : refuse(c, "%s has no carrier", r.ifr_name);
+    return carrier ? 0 : refuse(c, "%s has no carrier: is bridge %s up?", r.ifr_name, c->bridge);
 }
 
 /*
