@@ -35,8 +35,13 @@ END
 complain() { printf 'env.sh: %s\n' "$*" >&2; }
 die() { complain "$@"; exit 1; }
 has() { type -P "$1" >/dev/null; }
-has_word() { grep -qsw -e "$1" "$2"; } # WORD FILE
 put() { printf '%s\n' "$1" >"$2"; }    # TEXT FILE
+
+has_word() { # WORD FILE
+  local text=''
+  [[ ! -r $2 ]] || IFS= read -rd '' text <"$2" || : # to its end
+  [[ " ${text//[$'\n\t']/ } " == *" $1 "* ]]
+}
 
 # Every change goes through here. Whatever a command says when it fails becomes one line.
 run() {
