@@ -59,6 +59,7 @@
 #include <linux/openat2.h>
 #include <linux/sched.h>
 #include <linux/seccomp.h>
+#include <locale.h>
 #include <net/if.h>
 #include <poll.h>
 #include <sched.h>
@@ -125,8 +126,7 @@ static const struct limit {
 
 /* A directory or file of the host that appears inside: -v, and our own /etc/hosts. */
 struct volume {
-    char *source;
-    const char *target; /* absolute, inside */
+    char *source, *target; /* both absolute; the target inside */
     bool read_only;
     int tree_fd; /* a detached mount, for the child to put in place */
 };
@@ -244,6 +244,7 @@ static bool find_cgroup(const char *name, char path[PATH_MAX]);
 static int open_cgroup(const char *name);
 static void remove_tree(const char *path);
 static void close_fd(int *fd);
+static void make_printable(char *text);
 static void warn(const char *, ...) __attribute__((format(printf, 1, 2)));
 static int note_failure(struct container *c, int error, const char *, ...)
     __attribute__((format(printf, 3, 4)));
@@ -339,6 +340,7 @@ int main(int argc, char **argv) {
     const struct command *command = commands, *last = &commands[COUNT(commands) - 1];
 
     c.words = argv;
+    setlocale(LC_CTYPE, "C.UTF-8"); /* for make_printable */
     /* A file opened as 0, 1 or 2 would become the container's input or output. */
     while (fcntl(STDERR_FILENO, F_GETFD) < 0)
         if (open("/dev/null", O_RDWR) < 0) return ENGINE_FAILED;
@@ -353,7 +355,7 @@ int main(int argc, char **argv) {
     if (geteuid() != 0) die("must be run as root: sudo container_engine ...");
     umask(022);
     signal(SIGPIPE, SIG_IGN);
-    if (command->options[0] != '*') return command->run(&c, argv);
+    if (command->options[0] != '*') exit(command->run(&c, argv));
     for (int i = 0; i < words; i++) {
         struct container one = c;
         command->run(&one, &argv[i]);
@@ -437,29 +439,29 @@ static void set_environment(struct container *c, char *entry, bool replace) {
 }
 
 /* HOST:CONTAINER[:ro]. The host's path may be relative; it is made absolute here. */
-static void add_volume(struct container *c, char *text) {
+static void add_volume(struct container *c, const char *text) {
     struct volume *v = &c->volumes[c->volume_count++];
-    char *target = strchr(text, ':'), *mode = target ? strchr(target + 1, ':') : NULL;
+    const char *target = strchr(text, ':'), *mode = target ? strchr(target + 1, ':') : NULL;
 
     if (c->volume_count > COUNT(c->volumes) - 2)
         die("-v: at most %zu volumes", COUNT(c->volumes) - 2);
-    if (!target || target[1] != '/' || !target[1 + strspn(target + 1, "/")] ||
+    if (!target || target[1] != '/' || strspn(target, ":/") == strcspn(target + 1, ":") + 1 ||
         (mode && strcmp(mode, ":ro") != 0 && strcmp(mode, ":rw") != 0))
         die("-v '%s': HOST:/CONTAINER or HOST:/CONTAINER:ro is needed", text);
+    char *host = strndup(text, (size_t)(target - text));
+    *v = (struct volume){.source = realpath(host, NULL), .tree_fd = -1};
+    v->target = strndup(target + 1, strcspn(target + 1, ":"));
     v->read_only = mode && strcmp(mode, ":ro") == 0;
-    if (mode) *mode = '\0';
-    *target = '\0';
-    v->target = target + 1;
-    v->tree_fd = -1;
-    v->source = realpath(text, NULL);
-    if (!v->source) die("-v '%s': %s", text, strerror(errno));
+    if (!v->source) die("-v '%s': %s", host, strerror(errno));
+    free(host);
 }
 
-static void take_user(struct container *c, char *text) {
-    char *group = strchr(text, ':');
-    if (group) *group++ = '\0';
-    c->uid = parse_whole("-u", text, IDS - 1);
-    c->gid = group ? parse_whole("-u", group, IDS - 1) : c->uid;
+static void take_user(struct container *c, const char *text) {
+    char user[16];
+    const char *group = strchr(text, ':');
+    snprintf(user, sizeof user, "%.*s", (int)strcspn(text, ":"), text);
+    c->uid = parse_whole("-u", user, IDS - 1);
+    c->gid = group ? parse_whole("-u", group + 1, IDS - 1) : c->uid;
 }
 
 /* One switch for all commands; the command's own list says what it takes. */
@@ -646,6 +648,7 @@ static void complete_environment(struct container *c) {
 /* Look at everything the user typed before anything is made; then walk. */
 static int run(struct container *c, char **argv) {
     struct stat s;
+    char printable[PATH_MAX];
     uint32_t hash = 2166136261U; /* FNV-1a */
 
     if (strlen(argv[0]) >= sizeof c->rootfs || !realpath(argv[0], c->rootfs))
@@ -653,8 +656,9 @@ static int run(struct container *c, char **argv) {
     if (stat(c->rootfs, &s) < 0 || !S_ISDIR(s.st_mode) || strcmp(c->rootfs, "/") == 0)
         die("rootfs '%s': a directory is needed, other than /, such as rootfs-fetch.sh makes",
             argv[0]);
-    if (c->rootfs[strcspn(c->rootfs, "\n")])
-        die("rootfs '%s': no newline may be in its path", argv[0]);
+    snprintf(printable, sizeof printable, "%s", c->rootfs);
+    make_printable(printable);
+    if (strcmp(printable, c->rootfs) != 0) die("rootfs '%s': unprintable characters", argv[0]);
     take_name(c->name, "name", argv[1]);
     for (const char *p = c->name; *p; p++) hash = (hash ^ (unsigned char)*p) * 16777619U;
     c->base = FIRST_ID + (long long)(hash % ID_RANGES) * IDS; /* a name keeps its range of ids */
@@ -666,8 +670,7 @@ static int run(struct container *c, char **argv) {
     snprintf(c->command, sizeof c->command, "%s", argv[3] ? argv[3] : "(shell)");
     for (size_t n = strlen(c->command), i = 4; argv[3] && argv[i] && n < sizeof c->command; i++)
         n += (size_t)snprintf(c->command + n, sizeof c->command - n, " %s", argv[i]);
-    for (char *p = c->command; *p; p++)
-        if (iscntrl((unsigned char)*p)) *p = '?';
+    make_printable(c->command);
     for (int i = 0; i < LIMITS; i++)
         if (!c->asked[i]) parse_limit(c, i, limits[i].preset);
     if (c->users == OFF) restart_sealed(c, false);
@@ -782,10 +785,9 @@ static int open_mapped(struct container *c, const char *path, bool recursive, bo
 
 /* A file of ours over one in the rootfs, whose own may be missing or wrong. It goes in front,
  * so that a volume of the user's for the same place comes on top. */
-static int add_own_file(struct container *c, const char *name, const char *target,
-                        const char *text) {
+static int add_own_file(struct container *c, const char *name, char *target, const char *text) {
     char path[PATH_MAX];
-    struct volume own = {.source = "our own", .target = target, .tree_fd = -1};
+    struct volume own = {.target = target, .tree_fd = -1};
     snprintf(path, sizeof path, RUN_DIR "/%s/%s", c->name, name);
     int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
     if (fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text) &&
@@ -1359,7 +1361,7 @@ static int enter_rootfs(struct container *c) {
     for (size_t i = 0; i < c->volume_count; i++) {
         const struct volume *v = &c->volumes[i];
         struct stat s;
-        if (fstat(v->tree_fd, &s) < 0) return fail(c, "%s", v->source);
+        if (fstat(v->tree_fd, &s) < 0) return fail(c, "volume for %s", v->target);
         int target_fd = open_inside(c, v->target, S_ISDIR(s.st_mode), RESOLVE_IN_ROOT);
         if (target_fd < 0 || sys_move_mount(v->tree_fd, target_fd, "") < 0)
             return fail(c, "volume on %s", v->target);
@@ -1743,44 +1745,56 @@ static void describe(const struct container *c, char status[32]) {
 }
 
 /* What a container uses, from its cgroup's files: for list --json and inspect. */
+enum { MEMORY_NOW, MEMORY_MAX, PIDS_NOW, PIDS_MAX };
 static const struct use {
     const char *key, *file, *line;
 } uses[] = {
-    {"cpu_usec", "cpu.stat", "usage_usec"},
-    {"cpu_throttled", "cpu.stat", "nr_throttled"},
     {"memory", "memory.current", NULL},
     {"memory_max", "memory.max", NULL},
-    {"oom_kills", "memory.events", "oom_kill"},
     {"pids", "pids.current", NULL},
     {"pids_max", "pids.max", NULL},
+    {"cpu_usec", "cpu.stat", "usage_usec"},
+    {"cpu_throttled", "cpu.stat", "nr_throttled"},
+    {"oom_kills", "memory.events", "oom_kill"},
 };
+
+static void print_number(const char *key, long long n) {
+    printf(n < 0 ? ",\"%s\":null" : ",\"%s\":%lld", key, n);
+}
 
 static void print_json(const struct container *c, const char *status, double cpu) {
     printf("{\"name\":\"%s\",\"state\":\"%s\",\"cpu_percent\":%.1f", c->name, status, cpu);
     for (const struct field *f = fields; f < fields + COUNT(fields); f++) {
-        printf(f->size ? ",\"%s\":\"" : ",\"%s\":%lld", f->key, FIELD_NUMBER(c, f));
+        if (!f->size) print_number(f->key, FIELD_NUMBER(c, f));
+        if (f->size) printf(",\"%s\":\"", f->key);
         for (const char *p = FIELD_TEXT(c, f); f->size && *p; p++)
             printf(strchr("\"\\", *p) ? "\\%c" : "%c", *p);
         printf(f->size ? "\"" : "");
     }
-    for (size_t i = 0; i < COUNT(uses); i++)
-        printf(",\"%s\":%lld", uses[i].key, read_use(c, uses[i].file, uses[i].line));
+    for (const struct use *u = uses; u < uses + COUNT(uses); u++)
+        print_number(u->key, read_use(c, u->file, u->line));
     printf("}");
+}
+
+/* For people: a number of bytes in MiB, another as it is, max, or a dash where there is none. */
+static const char *show_use(const struct container *c, const struct use *u, char text[24]) {
+    const long long n = read_use(c, u->file, u->line);
+    if (n < 0 && !u->line && read_at(c->cgroup_fd, u->file, text, 24) && *text == 'm') return "max";
+    if (n < 0) return "-";
+    const bool bytes = strncmp(u->file, "memory.", 7) == 0 && !u->line;
+    snprintf(text, 24, bytes ? "%.1fM" : "%.0f", (double)n / (bytes ? 1 << 20 : 1));
+    return text;
 }
 
 static void print_row(const struct container *c, const char *status, double cpu) {
     const time_t started = (time_t)c->started;
-    char when[32] = "-", memory[64] = "-", pids[64] = "-";
-    const long long used = read_use(c, "memory.current", NULL);
+    char when[32] = "-", pid[24] = "-", a[24], b[24], d[24], e[24];
     if (started) strftime(when, sizeof when, "%m-%d %H:%M:%S", localtime(&started));
-    if (used >= 0)
-        snprintf(memory, sizeof memory, "%.1f/%.1fM", (double)used / (1 << 20),
-                 (double)read_use(c, "memory.max", NULL) / (1 << 20));
-    if (used >= 0)
-        snprintf(pids, sizeof pids, "%lld/%lld", read_use(c, "pids.current", NULL),
-                 read_use(c, "pids.max", NULL));
-    printf("%-16s %-12s %7lld %-15s %-14s %5.1f%% %12s %6s %s\n", c->name, status, c->pid,
-           c->address[0] ? c->address : "none", when, cpu, memory, pids, c->command);
+    if (c->pid >= 0) snprintf(pid, sizeof pid, "%lld", c->pid);
+    printf("%-16s %-12s %7s %-15s %-14s %5.1f%% %7s/%-7s %4s/%-4s %s\n", c->name, status, pid,
+           c->address[0] ? c->address : "none", when, cpu, show_use(c, &uses[MEMORY_NOW], a),
+           show_use(c, &uses[MEMORY_MAX], b), show_use(c, &uses[PIDS_NOW], d),
+           show_use(c, &uses[PIDS_MAX], e), c->command);
 }
 
 /* list: everything that runs or has a layer. Processor use is taken over a tenth of a second. */
@@ -1798,8 +1812,8 @@ static int list(struct container *c, char **argv) {
     }
     if (!c->quiet && count) usleep(SAMPLE);
     if (!c->quiet && !c->json)
-        printf("%-16s %-12s %7s %-15s %-14s %6s %12s %6s %s\n", "NAME", "STATUS", "PID", "ADDRESS",
-               "STARTED", "CPU", "MEMORY/MAX", "PIDS", "COMMAND");
+        printf("%-16s %-12s %7s %-15s %-14s %6s %7s/%-7s %4s/%-4s %s\n", "NAME", "STATUS", "PID",
+               "ADDRESS", "STARTED", "CPU", "MEMORY", "MAX", "PIDS", "MAX", "COMMAND");
     for (size_t i = 0; i < count; i++) {
         struct container *o = &all[i];
         const long long used = read_use(o, "cpu.stat", "usage_usec") - o->seconds;
@@ -1882,7 +1896,7 @@ static int inspect(struct container *c, char **argv) {
         printf("limits and use\n");
         if (read_at(c->cgroup_fd, "cpu.max", cpu, sizeof cpu)) printf("  cpu_max       %s", cpu);
         for (size_t i = 0; i < COUNT(uses); i++)
-            printf("  %-13s %lld\n", uses[i].key, read_use(c, uses[i].file, uses[i].line));
+            printf("  %-13s %s\n", uses[i].key, show_use(c, &uses[i], status));
         show_network(c);
     }
     close_all(c);
@@ -2137,9 +2151,9 @@ static long long start_time(long long pid) {
     return strchr("ZX", state) ? -1 : ticks;
 }
 
-/* Does the process catch or ignore this signal? proc_pid_status(5) */
+/* Does the process catch, ignore or wait for this signal? proc_pid_status(5) */
 static bool handles_signal(long long pid, int number) {
-    static const char *const lines[] = {"SigIgn:", "SigCgt:"};
+    static const char *const lines[] = {"SigIgn:", "SigCgt:", "SigBlk:"};
     char path[64], text[4096] = "";
     unsigned long long handled = 0;
     snprintf(path, sizeof path, "/proc/%lld/status", pid);
@@ -2300,6 +2314,16 @@ static int note_failure(struct container *c, int error, const char *format, ...)
     return -1;
 }
 
+/* For people and JSON: what is no whole UTF-8 character, or none to be seen, becomes '?'. */
+static void make_printable(char *text) {
+    for (int n = 1; *text; text += n) {
+        n = mblen(text, MB_CUR_MAX);
+        if (n > 0 && !iscntrl((unsigned char)*text)) continue;
+        *text = '?';
+        n = 1;
+    }
+}
+
 /* One line on stderr, in one write; nothing that came from outside can make two of it. */
 static void warn(const char *format, ...) {
     char line[1024] = "container_engine: ";
@@ -2308,8 +2332,7 @@ static void warn(const char *format, ...) {
     va_start(args, format);
     vsnprintf(line + n, sizeof line - n - 1, format, args);
     va_end(args);
-    for (; line[n]; n++)
-        if (iscntrl((unsigned char)line[n])) line[n] = '?';
-    line[n++] = '\n';
-    if (write(STDERR_FILENO, line, n) < 0) return; /* nowhere to say it */
+    make_printable(line);
+    strcat(line, "\n");
+    if (write(STDERR_FILENO, line, strlen(line)) < 0) return; /* nowhere to say it */
 }
