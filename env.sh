@@ -35,7 +35,7 @@ END
 complain() { printf 'env.sh: %s\n' "$*" >&2; }
 die() { complain "$@"; exit 1; }
 has() { type -P "$1" >/dev/null; }
-put() { printf '%s\n' "$1" >"$2"; }    # TEXT FILE
+put() { printf '%s\n' "$1" >"$2"; } # TEXT FILE
 
 has_word() { # WORD FILE
   local text=''
