@@ -335,7 +335,7 @@ c1() {
   for signal in TERM INT HUP; do
     start c1 "$ENGINE" "$ALPINE" c1 none \
       sh -c 'trap "echo got it; exit 3" TERM INT HUP; echo ready; while :; do sleep 0.1; done'
-    wait_until 10 grep -q ready "$BATS_TEST_TMPDIR/c1.out"
+    wait_until 10 grep -qs ready "$BATS_TEST_TMPDIR/c1.out"
     kill "-$signal" "$pid"
     ended "$pid"
     [[ $status -eq 3 ]]
@@ -347,7 +347,7 @@ c1() {
   local signal
   for signal in TERM INT HUP; do
     start c1 "$ENGINE" "$ALPINE" c1 none sh -c 'echo ready; exec sleep 1000'
-    wait_until 10 grep -q ready "$BATS_TEST_TMPDIR/c1.out"
+    wait_until 10 grep -qs ready "$BATS_TEST_TMPDIR/c1.out"
     kill "-$signal" "$pid"
     ended "$pid"
     [[ $status -eq $((128 + $(kill -l "$signal"))) ]]
@@ -406,6 +406,22 @@ c1() {
   ended "$pid"
   [[ $status -eq 0 ]]
   try -0 c1 true
+}
+
+# --- limits (what they do is in limits.bats) ------------------------------------------------
+
+@test "engine: figures that are no limits are refused, with the option named" {
+  local bad
+  for bad in 0 -1 x 1e9 '' 0.5x 99999999999 nan inf; do
+    refuses cpus ce --cpus "$bad" "$ALPINE" c1 none true
+  done
+  for bad in 0 -1 x 1e9 '' 50MM 99999999999G 50T0; do
+    refuses memory ce --memory "$bad" "$ALPINE" c1 none true
+  done
+  for bad in 0 -1 x 1.5 '' 20K 99999999999; do
+    refuses pids ce --pids "$bad" "$ALPINE" c1 none true
+  done
+  leaks
 }
 
 # --- a host without controllers -------------------------------------------------------------

@@ -134,6 +134,7 @@ typing() { # TEXT CMD...
 start() {
   local out=$BATS_TEST_TMPDIR/$1
   shift
+  rm -f "$out.out" "$out.err" # nobody shall take an earlier run's words for this one's
   lab_exec "$@" </dev/null >"$out.out" 2>"$out.err" 3>&- 4>&- &
   pid=$!
   STARTED+=("$pid")
@@ -144,7 +145,7 @@ start_idle() { # NAME IP [OPTION...]
   shift 2
   start "$name" "$ENGINE" "$@" "$ALPINE" "$name" "$address" \
     sh -c 'trap "exit 0" TERM; echo ready; sleep 1000 & wait'
-  wait_until 10 grep -q ready "$BATS_TEST_TMPDIR/$name.out" || {
+  wait_until 10 grep -qs ready "$BATS_TEST_TMPDIR/$name.out" || {
     cat "$BATS_TEST_TMPDIR/$name.err"
     return 1
   }

@@ -35,7 +35,7 @@ veths() {
 @test "network: it all stands before the program's first instruction: no packet is lost" {
   local i
   for ((i = 0; i < 20; i++)); do
-    try -0 c1 ping -c 1 -W 1 192.168.1.1
+    try -0 c1 ping -c 1 -W 5 192.168.1.1
   done
 }
 
