@@ -86,14 +86,15 @@
 #include <time.h>
 #include <unistd.h>
 
-#define VERSION      "0.1.0"
-#define RUN_DIR      "/run/container_engine" /* what runs: a directory a name, locked by its engine */
-#define LIB_DIR      "/var/lib/container_engine" /* what stays: a layer a name, until delete */
-#define NETNS_DIR    "/run/netns"                /* where ip-netns(8) looks for names */
-#define CGROUP_DIR   "container_engine" /* below the cgroup2 mount; a cgroup a name below it */
-#define SAFE_PATH    "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-#define COUNT(array) (sizeof(array) / sizeof *(array))
-#define BIT(set, n)  ((set) >> (n)&1)
+#define VERSION           "0.1.0"
+#define RUN_DIR           "/run/container_engine" /* what runs: a directory a name, locked by its engine */
+#define LIB_DIR           "/var/lib/container_engine" /* what stays: a layer a name, until delete */
+#define NETNS_DIR         "/run/netns"                /* where ip-netns(8) looks for names */
+#define CGROUP_DIR        "container_engine" /* below the cgroup2 mount; a cgroup a name below it */
+#define DEFAULT_PATH      "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+#define COPY(array, text) snprintf(array, sizeof(array), "%s", text)
+#define COUNT(array)      (sizeof(array) / sizeof *(array))
+#define BIT(set, n)       ((set) >> (n)&1)
 
 enum {
     ENGINE_FAILED = 125, /* these three as env(1) and docker have them */
@@ -126,9 +127,8 @@ static const struct limit {
 
 /* A directory or file of the host that appears inside: -v, and our own /etc/hosts. */
 struct volume {
-    char *source, *target; /* both absolute; the target inside */
-    bool read_only;
-    int tree_fd; /* a detached mount, for the child to put in place */
+    const char *text; /* HOST:CONTAINER[:ro] */
+    int tree_fd;      /* a detached mount, for the child to put in place */
 };
 
 /* What the child says: a record a time, smaller than PIPE_BUF, so that it arrives whole. */
@@ -387,7 +387,7 @@ static void parse_limit(struct container *c, int which, const char *text) {
 
     for (end += unit != NULL; unit && unit >= units; unit--) n *= 1024;
     if (strcmp(text, "max") == 0)
-        strcpy(c->limit[which], "max");
+        COPY(c->limit[which], "max");
     else if (!plain || *end || n < l->low || n > l->high)
         die("%s '%s': %s is needed, or max", l->option, text, l->form);
     else if (which == CPUS)
@@ -425,7 +425,7 @@ static bool is_name(const char *text) {
 static void take_name(char name[65], const char *what, const char *text) {
     if (!is_name(text))
         die("%s: 1 to 64 letters, digits, '_', '.', '-' are needed, a letter or digit first", what);
-    strcpy(name, text);
+    memcpy(name, text, strlen(text) + 1);
 }
 
 /* KEY=VALUE, perhaps in place of an earlier one. The last entry stays NULL, as execve wants. */
@@ -438,22 +438,24 @@ static void set_environment(struct container *c, char *entry, bool replace) {
     if (replace || !c->environment[i]) c->environment[i] = entry;
 }
 
-/* HOST:CONTAINER[:ro]. The host's path may be relative; it is made absolute here. */
-static void add_volume(struct container *c, const char *text) {
-    struct volume *v = &c->volumes[c->volume_count++];
-    const char *target = strchr(text, ':'), *mode = target ? strchr(target + 1, ':') : NULL;
+/* HOST:CONTAINER[:ro] in its two paths; true if read-only. */
+static bool split_volume(const char *text, char host[PATH_MAX], char target[PATH_MAX]) {
+    const char *middle = strchrnul(text, ':'), *end = strchrnul(middle + (*middle != 0), ':');
+    snprintf(host, PATH_MAX, "%.*s", (int)(middle - text), text);
+    snprintf(target, PATH_MAX, "%.*s", (int)(end - middle - (*middle != 0)), middle + 1);
+    return strcmp(end, ":ro") == 0;
+}
 
-    if (c->volume_count > COUNT(c->volumes) - 2)
-        die("-v: at most %zu volumes", COUNT(c->volumes) - 2);
-    if (!target || target[1] != '/' || strspn(target, ":/") == strcspn(target + 1, ":") + 1 ||
-        (mode && strcmp(mode, ":ro") != 0 && strcmp(mode, ":rw") != 0))
+static void add_volume(struct container *c, const char *text) {
+    char host[PATH_MAX], target[PATH_MAX];
+    const bool read_only = split_volume(text, host, target);
+    if (target[0] != '/' || !target[strspn(target, "/")] ||
+        strlen(text) != strlen(host) + 1 + strlen(target) + (read_only ? 3 : 0))
         die("-v '%s': HOST:/CONTAINER or HOST:/CONTAINER:ro is needed", text);
-    char *host = strndup(text, (size_t)(target - text));
-    *v = (struct volume){.source = realpath(host, NULL), .tree_fd = -1};
-    v->target = strndup(target + 1, strcspn(target + 1, ":"));
-    v->read_only = mode && strcmp(mode, ":ro") == 0;
-    if (!v->source) die("-v '%s': %s", host, strerror(errno));
-    free(host);
+    if (access(host, F_OK) < 0) die("-v '%s': %s", host, strerror(errno));
+    if (c->volume_count == COUNT(c->volumes) - 2)
+        die("-v: at most %zu volumes", COUNT(c->volumes) - 2);
+    c->volumes[c->volume_count++] = (struct volume){.text = text, .tree_fd = -1};
 }
 
 static void take_user(struct container *c, const char *text) {
@@ -503,7 +505,7 @@ static void parse_options(struct container *c, const struct command *command, in
         case 'b':
             if (!*optarg || strlen(optarg) >= sizeof c->bridge || strpbrk(optarg, "/ \t\n"))
                 die("--bridge '%s' cannot be the name of an interface", optarg);
-            strcpy(c->bridge, optarg);
+            COPY(c->bridge, optarg);
             break;
         default:
             printf("%s", o == 'h' ? usage : "container_engine " VERSION "\n");
@@ -616,8 +618,8 @@ static void check_address(struct container *c, const char *text) {
 
     if (inet_pton(AF_INET, text, &address) != 1)
         die("address '%s': an IPv4 address such as 192.168.1.2 is needed, or none", text);
-    strcpy(its_address.ifr_name, c->bridge);
-    strcpy(its_mask.ifr_name, c->bridge);
+    COPY(its_address.ifr_name, c->bridge);
+    COPY(its_mask.ifr_name, c->bridge);
     if (ioctl(fd, SIOCGIFADDR, &its_address) < 0 || ioctl(fd, SIOCGIFNETMASK, &its_mask) < 0)
         die("there is no bridge %s with an address: run `sudo ./env.sh set`, or use none",
             c->bridge);
@@ -631,7 +633,7 @@ static void check_address(struct container *c, const char *text) {
     if (address.s_addr == bridge.s_addr) die("address %s is the bridge's own, the gateway", text);
     if ((address.s_addr & ~mask.s_addr) == 0 || (address.s_addr | mask.s_addr) == ~0U)
         die("address %s is the network's or its broadcast address", text);
-    strcpy(c->address, text);
+    COPY(c->address, text);
 }
 
 /* A clean environment; what -e set stays. Of the host's own only TERM and LANG get in. */
@@ -641,7 +643,7 @@ static void complete_environment(struct container *c) {
     snprintf(hostname, sizeof hostname, "HOSTNAME=%s", c->hostname);
     snprintf(term, sizeof term, "TERM=%s", t && *t ? t : "linux");
     snprintf(lang, sizeof lang, "LANG=%s", l ? l : "");
-    char *defaults[] = {"PATH=" SAFE_PATH, c->uid ? "HOME=/" : "HOME=/root", hostname, term, lang};
+    char *defaults[] = {DEFAULT_PATH, c->uid ? "HOME=/" : "HOME=/root", hostname, term, lang};
     for (size_t i = 0; i < COUNT(defaults) - !l; i++) set_environment(c, defaults[i], false);
 }
 
@@ -662,7 +664,7 @@ static int run(struct container *c, char **argv) {
     take_name(c->name, "name", argv[1]);
     for (const char *p = c->name; *p; p++) hash = (hash ^ (unsigned char)*p) * 16777619U;
     c->base = FIRST_ID + (long long)(hash % ID_RANGES) * IDS; /* a name keeps its range of ids */
-    if (!c->hostname[0]) strcpy(c->hostname, c->name);
+    if (!c->hostname[0]) COPY(c->hostname, c->name);
     if (strcmp(argv[2], "none") != 0) check_address(c, argv[2]);
     if (c->uid < 0) c->uid = c->gid = 0;
     complete_environment(c);
@@ -785,9 +787,10 @@ static int open_mapped(struct container *c, const char *path, bool recursive, bo
 
 /* A file of ours over one in the rootfs, whose own may be missing or wrong. It goes in front,
  * so that a volume of the user's for the same place comes on top. */
-static int add_own_file(struct container *c, const char *name, char *target, const char *text) {
+static int add_own_file(struct container *c, const char *name, const char *volume,
+                        const char *text) {
     char path[PATH_MAX];
-    struct volume own = {.target = target, .tree_fd = -1};
+    struct volume own = {.text = volume, .tree_fd = -1};
     snprintf(path, sizeof path, RUN_DIR "/%s/%s", c->name, name);
     int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
     if (fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text) &&
@@ -814,9 +817,9 @@ static int add_own_files(struct container *c) {
     char text[5000];
     snprintf(text, sizeof text, "127.0.0.1 localhost\n::1 localhost ip6-localhost\n%s %s %s\n",
              c->address[0] ? c->address : "127.0.1.1", c->hostname, c->name);
-    if (add_own_file(c, "hosts", "/etc/hosts", text) < 0) return -1;
+    if (add_own_file(c, "hosts", ":/etc/hosts", text) < 0) return -1;
     read_name_servers(text, sizeof text);
-    return c->address[0] ? add_own_file(c, "resolv.conf", "/etc/resolv.conf", text) : 0;
+    return c->address[0] ? add_own_file(c, "resolv.conf", ":/etc/resolv.conf", text) : 0;
 }
 
 /* The name's directory below LIB_DIR. One that another rootfs was used with is not reused. */
@@ -829,7 +832,7 @@ static int open_layer(struct container *c) {
     if (mkdir(path, 0700) < 0 && errno != EEXIST) return fail(c, "%s", path);
     c->layer_fd = open(path, O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
     if (c->layer_fd < 0) return fail(c, "%s", path);
-    if (read_state(&last, c->layer_fd) == 0 && strcmp(last.rootfs, c->rootfs))
+    if (read_state(&last, c->layer_fd) == 0 && strcmp(last.rootfs, c->rootfs) != 0)
         return refuse(c, "the layer of %s belongs to %s: delete %s first, or take another name",
                       c->name, last.rootfs, c->name);
     for (size_t i = 0; i < COUNT(parts); i++)
@@ -864,25 +867,27 @@ static int mount_overlay(struct container *c) {
  * https://docs.kernel.org/filesystems/overlayfs.html
  */
 static int stack_layer(struct container *c) {
+    char host[PATH_MAX], target[PATH_MAX];
     if (open_layer(c) < 0) return -1;
-    c->host_mounts_fd = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
-    if (c->host_mounts_fd < 0 || fchdir(c->layer_fd) < 0 || unshare(CLONE_NEWNS) < 0 ||
-        mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
-        return fail(c, "cannot leave the host's mount namespace");
     if (c->users != OFF && open_user_namespace(c) < 0)
         return without_users(c, "the kernel", "makes none");
-    int lower_fd = open_mapped(c, c->rootfs, false, false);
-    if (lower_fd < 0) return -1;
-    const int moved = sys_move_mount(lower_fd, AT_FDCWD, "lower");
-    close_fd(&lower_fd);
-    if (moved < 0) return fail(c, "cannot mount the rootfs");
-    if (!c->write_through && mount_overlay(c) < 0) return -1;
-    c->root_fd = open(c->write_through ? "lower" : "merged", O_PATH | O_DIRECTORY | O_CLOEXEC);
-    for (size_t i = 0; i < c->volume_count; i++) {
-        struct volume *v = &c->volumes[i];
-        v->tree_fd = open_mapped(c, v->source, true, v->read_only);
+    for (struct volume *v = c->volumes; v < c->volumes + c->volume_count; v++) {
+        const bool read_only = split_volume(v->text, host, target);
+        v->tree_fd = open_mapped(c, host, true, read_only);
         if (v->tree_fd < 0) return -1;
     }
+    int lower_fd = open_mapped(c, c->rootfs, false, false);
+    if (lower_fd < 0) return -1;
+    c->host_mounts_fd = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
+    const int moved = c->host_mounts_fd < 0 || fchdir(c->layer_fd) < 0 ||
+                              unshare(CLONE_NEWNS) < 0 ||
+                              mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0
+                          ? -1
+                          : sys_move_mount(lower_fd, AT_FDCWD, "lower");
+    close_fd(&lower_fd);
+    if (moved < 0) return fail(c, "cannot mount the rootfs in a mount namespace of our own");
+    if (!c->write_through && mount_overlay(c) < 0) return -1;
+    c->root_fd = open(c->write_through ? "lower" : "merged", O_PATH | O_DIRECTORY | O_CLOEXEC);
     return add_own_files(c);
 }
 
@@ -997,7 +1002,7 @@ static int clone_child(struct container *c) {
     /* So that /dev/stdout can be opened by name inside. Files keep their owner. */
     for (int i = 0; i < 3 && c->users != OFF; i++)
         if (fstat(i, &s) == 0 && S_ISFIFO(s.st_mode))
-            fchown(i, (uid_t)(c->base + c->uid), (gid_t)(c->base + c->gid));
+            if (fchown(i, (uid_t)(c->base + c->uid), (gid_t)(c->base + c->gid)) < 0) break;
     /* The working directory follows the child into its copy of the mounts; descriptors do not. */
     if (c->root_fd >= 0 && fchdir(c->root_fd) < 0) return fail(c, "fchdir");
     const int pid = fork_into(flags, c->cgroup_fd, &child_fd);
@@ -1358,14 +1363,15 @@ static int enter_rootfs(struct container *c) {
     c->root_fd = sys_open_tree(AT_FDCWD, ".", AT_RECURSIVE);
     if (c->root_fd < 0 || sys_move_mount(c->root_fd, AT_FDCWD, ".") < 0 || fchdir(c->root_fd) < 0)
         return fail(c, "cannot mount the root onto itself");
-    for (size_t i = 0; i < c->volume_count; i++) {
-        const struct volume *v = &c->volumes[i];
+    for (struct volume *v = c->volumes; v < c->volumes + c->volume_count; v++) {
+        char host[PATH_MAX], target[PATH_MAX];
         struct stat s;
-        if (fstat(v->tree_fd, &s) < 0) return fail(c, "volume for %s", v->target);
-        int target_fd = open_inside(c, v->target, S_ISDIR(s.st_mode), RESOLVE_IN_ROOT);
+        split_volume(v->text, host, target);
+        if (fstat(v->tree_fd, &s) < 0) return fail(c, "volume %s", v->text);
+        int target_fd = open_inside(c, target, S_ISDIR(s.st_mode), RESOLVE_IN_ROOT);
         if (target_fd < 0 || sys_move_mount(v->tree_fd, target_fd, "") < 0)
-            return fail(c, "volume on %s", v->target);
-        close(target_fd);
+            return fail(c, "volume on %s", target);
+        close_fd(&target_fd);
     }
     return 0;
 }
@@ -1739,7 +1745,7 @@ static const struct field {
 
 static void describe(const struct container *c, char status[32]) {
     if (c->pid >= 0 || c->run_fd >= 0)
-        strcpy(status, c->pid >= 0 ? "running" : "starting");
+        snprintf(status, 32, "%s", c->pid >= 0 ? "running" : "starting");
     else /* no status: its engine was killed, and it with it */
         snprintf(status, 32, "exited (%lld)", c->status < 0 ? 128LL + SIGKILL : c->status);
 }
@@ -1973,7 +1979,7 @@ static bool wait_gone(struct container *c, long long milliseconds) {
 
 static void kill_and_wait(struct container *c) {
     if (c->pid_fd >= 0) sys_pidfd_send_signal(c->pid_fd, SIGKILL);
-    if (c->run_fd >= 0 && !wait_gone(c, LOCK_SECONDS * 1000))
+    if (c->run_fd >= 0 && !wait_gone(c, LOCK_SECONDS * 1000LL))
         die("the engine of %s does not react: end it, then try again", c->name);
 }
 
@@ -2124,6 +2130,7 @@ static void close_all(struct container *c) {
 /* ---- Plumbing: processes ---------------------------------------------------------------- */
 
 /* fork(2), with namespaces, a cgroup to be born in (-1: ours), and a descriptor of the child. */
+/* NOLINTNEXTLINE(readability-non-const-parameter): the kernel writes to it */
 static int fork_into(uint64_t flags, int cgroup_fd, int *pid_fd) {
     struct clone_args a = {.flags = flags, .exit_signal = SIGCHLD};
     if (cgroup_fd >= 0) {
@@ -2209,7 +2216,7 @@ static int open_inside(struct container *c, const char *path, bool directory, ui
     for (int try = 0; try < 3; try++) {
         fd = sys_openat2(c->root_fd, *path ? path : ".", O_PATH, how | RESOLVE_NO_MAGICLINKS);
         if (fd >= 0 || errno != ENOENT || strlen(path) >= sizeof parent) return fd;
-        strcpy(parent, path);
+        COPY(parent, path);
         for (size_t n = strlen(parent); n > 0 && parent[n - 1] == '/'; n--) parent[n - 1] = '\0';
         char *slash = strrchr(parent, '/'), *leaf = slash ? slash + 1 : parent;
         if (slash) *slash = '\0';
@@ -2330,9 +2337,8 @@ static void warn(const char *format, ...) {
     size_t n = strlen(line);
     va_list args;
     va_start(args, format);
-    vsnprintf(line + n, sizeof line - n - 1, format, args);
+    vsnprintf(line + n, sizeof line - n, format, args);
     va_end(args);
     make_printable(line);
-    strcat(line, "\n");
-    if (write(STDERR_FILENO, line, strlen(line)) < 0) return; /* nowhere to say it */
+    dprintf(STDERR_FILENO, "%s\n", line);
 }
