@@ -364,6 +364,7 @@ set_up() {
   has nft || has iptables || die 'set: neither nft nor iptables is there: run env.sh deps'
 
   lock
+  refuse_another # again: another set may have been here first
   mark=0
   [[ ! -e $journal ]] || mark=$(wc -l <"$journal")
   trap 'undo_from "$mark"' EXIT
@@ -414,7 +415,8 @@ what_stands() {
   local -A well=([bridge]="$BRIDGE $gateway/$prefix" [forwarding]='on' [rules]="NAT for $SUBNET"
     [cgroup]="$cgroup $(controllers_in "$cgroup/cgroup.subtree_control")")
   for what in bridge forwarding cgroup rules; do
-    [[ $what != rules || $EUID -eq 0 ]] || return 0 # only root can look
+    [[ $what != cgroup || -d $top ]] || continue
+    [[ $what != rules || $EUID -eq 0 ]] || continue # only root can look
     if stands "ensure_$what"; then
       verdict may $what "${well[$what]}"
     else
@@ -443,7 +445,7 @@ check() {
   verdict must kernel "$(uname -r)" "$what"
 
   what=$(limits_line "$(controllers_in "$top/cgroup.controllers")")
-  [[ -z $what ]] || what+=': boot with systemd.unified_cgroup_hierarchy=1'
+  [[ -z $what ]] || what="hybrid: $what: boot with systemd.unified_cgroup_hierarchy=1"
   [[ -d $top ]] || what='no cgroup2 is mounted: mount -t cgroup2 none /sys/fs/cgroup'
   verdict may cgroup2 "$top: $(controllers_in "$top/cgroup.controllers")" "$what"
 
@@ -488,7 +490,7 @@ readonly to_use='gcc stdio.h linux/bpf.h make ip nft|iptables flock ping ps curl
 # shellcheck disable=SC2155  # uname does not fail
 readonly to_test="bats strace socat tmux script docker-registry skopeo hyperfine crun valgrind
   shellcheck cppcheck clang-tidy clang-format qemu-system-$(uname -m) busybox cpio modprobe
-  mkfs.ext4 capsh setpriv findmnt iptables"
+  mkfs.ext4 capsh setpriv findmnt iptables python3"
 
 # What the package is called where it is not called like what is in it.
 readonly packages='
@@ -502,7 +504,8 @@ dnf     stdio.h=glibc-devel linux/bpf.h=kernel-headers ip=iproute ps=procps-ng g
 dnf     shellcheck=ShellCheck clang-tidy=clang-tools-extra clang-format=clang-tools-extra
 dnf     qemu-system-x86_64=qemu-system-x86-core qemu-system-aarch64=qemu-system-aarch64-core
 dnf     capsh=libcap iptables=iptables-nft
-pacman  stdio.h=glibc linux/bpf.h=linux-api-headers ps=procps-ng gpgv=gnupg bats=bash-bats
+pacman  stdio.h=glibc linux/bpf.h=linux-api-headers ps=procps-ng gpgv=gnupg
+pacman  python3=python bats=bash-bats
 pacman  clang-tidy=clang clang-format=clang qemu-system-x86_64=qemu-system-x86 capsh=libcap
 apk     stdio.h=musl-dev linux/bpf.h=linux-headers capsh=libcap-utils
 apk     clang-tidy=clang-extra-tools clang-format=clang-extra-tools
@@ -518,11 +521,13 @@ readonly -A install=(
   [apk]='apk add --no-cache'
   [zypper]='zypper --non-interactive install --no-recommends')
 
+# What busybox does under another's name is not enough.
 lacking() { # WORD...
-  local word name found=''
+  local word name path found=''
   for word; do
     for name in ${word//|/ }; do
-      if has "$name" || [[ $name == *.h && -e /usr/include/$name ]]; then continue 2; fi
+      path=$(type -P "$name") || path=/usr/include/$name
+      [[ ! -e $path || $name != busybox && $path -ef $(type -P busybox) ]] || continue 2
     done
     found+=" $word"
   done

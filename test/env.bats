@@ -574,6 +574,26 @@ END
   done
 }
 
+@test "env set and clean: any number at once end well, or with one line" {
+  snapshot
+  for name in cebr0 cebr0 cebr1; do
+    BRIDGE=$name on_start "$REPO/env.sh" set
+  done
+  for id in "${STARTED[@]}"; do
+    ended "$id"
+    printf '%s ' "$status"
+  done >"$BATS_TEST_TMPDIR/ended"
+  # Whichever bridge was the first, the other one is refused.
+  [[ $(<"$BATS_TEST_TMPDIR/ended") == @(0 0 1|1 1 0)' ' ]]
+  [[ $(on ip -o link show type bridge | wc -l) -eq 1 ]]
+  for _ in 1 2 3; do on_start "$REPO/env.sh" clean; done
+  for id in "${STARTED[@]:3}"; do
+    ended "$id"
+    [[ $status -eq 0 ]]
+  done
+  unchanged
+}
+
 @test "env set and clean: wait for the lock, and give up with one line" {
   hold /run/container_engine
   snapshot
@@ -646,6 +666,10 @@ END
   on mount -t tmpfs tmpfs /sys/fs/cgroup
   try -0 env_sh check
   [[ $output == *'FIX  cgroup2: no cgroup2 is mounted: mount -t cgroup2'* ]]
+  [[ $output != *' cgroup: '* ]]
+  try -0 env_sh set # and without it, and its limits, all the rest stands
+  [[ ${lines[1]} == *'no cpu memory pids'* && ${lines[2]} == 'ENV SET DONE.' ]]
+  try -0 env_sh clean
   on umount /sys/fs/cgroup
 }
 
@@ -670,10 +694,11 @@ bare_env() {
 
 # A package manager that writes down how it was called, and after that the COMMANDs are there.
 manager() { # NAME [COMMAND...]
-  local chmod
-  chmod=$(type -P chmod)
+  local chmod rm
+  chmod=$(type -P chmod) rm=$(type -P rm)
   fake "$1" "echo \"$1 \$*\" >>$BATS_TEST_TMPDIR/calls
-             for name in ${*:2}; do : >$fake/\$name; $chmod +x $fake/\$name; done"
+             cd $fake
+             for name in ${*:2}; do $rm -f \$name; : >\$name; $chmod +x \$name; done"
 }
 
 @test "env deps: when nothing is missing it says so, and calls nobody" {
@@ -689,6 +714,9 @@ manager() { # NAME [COMMAND...]
     mkdir "$fake"
     manager "$name" ip ps flock
     for word in $present; do manager "$word"; done
+    : >"$fake/busybox"
+    chmod +x "$fake/busybox"
+    ln -s busybox "$fake/flock" # not enough
     bare
     on mount -t tmpfs tmpfs /usr/include
     on mkdir /usr/include/linux
