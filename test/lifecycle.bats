@@ -129,7 +129,10 @@ strict_json() {
   try -0 ce list --json
   strict_json <<<"$output"
   command=$(listed c1 .command)
-  [[ $command == 'true "quo'\''ted" \back\slash tab'*'here new'*'line bell'*' ünï→😀 '*' end' ]]
+  # What moves a cursor may be replaced.
+  local ctl="[?[:cntrl:]]"
+  [[ $command == 'true "quo'\''ted" \back\slash tab'$ctl'here new'$ctl'line bell'$ctl* ]]
+  [[ $command == *' ünï→😀 '$ctl' end' ]]
   # A row stays a row, and moves no cursor.
   try -0 ce list
   [[ ${#lines[@]} -eq 2 && $output != *[$'\a\t\x7f']* && $output == *'ünï→😀'* ]]
@@ -248,7 +251,7 @@ address_of() { # JSON of ip addr
 }
 
 @test "lifecycle: inspect draws the network that ip has: bridge, veth, eth0, and the peers" {
-  local name line
+  local name line address
   lab ip link add br-x type bridge
   lab ip addr add 10.5.0.1/16 dev br-x
   lab ip link set br-x up
@@ -262,9 +265,9 @@ address_of() { # JSON of ip addr
   [[ $line == *cebr0*"$(lab ip -j addr show cebr0 | address_of)"*"$(veth_of c1)"*eth0* ]]
   [[ $line == *"$(lab ip netns exec c1 ip -j addr show eth0 | address_of)"* ]]
   for name in c2 c3; do
+    address=$(lab ip netns exec "$name" ip -j addr show eth0 | address_of)
     line=$(line_with "$(veth_of "$name")")
-    [[ $line == *eth0*"$(lab ip netns exec "$name" ip -j addr show eth0 | address_of | cut -d/ -f1)"* ]]
-    [[ $line == *"$name"* ]]
+    [[ $line == *eth0*"${address%/*}"*"$name"* ]]
   done
   [[ $output != *other* && $output != *br-x* && $output != *lonely* ]]
   ce delete -f other
@@ -383,8 +386,7 @@ END
   done
 }
 
-@test "lifecycle: exec gets no file of the caller's, and a session and keys of its own" {
-  local keys
+@test "lifecycle: exec gets no file of the caller's, and a session of its own" {
   up "$ALPINE" c1 none
   exec 9<"$BATS_TEST_FILENAME" 200<"$BATS_TEST_FILENAME"
   try -0 ce exec c1 ls /proc/self/fd
@@ -546,4 +548,601 @@ seen_from_inside() { # OPTION...
   # /proc/PID/fd belongs to root, who is the same there; where they lead to, is kept from it.
   seen_from_inside --userns off
   [[ $seen =~ ^\ *[0-9]+\ saw\ (nothing|names)$ ]]
+}
+
+# --- -d -------------------------------------------------------------------------------------
+
+@test "lifecycle: -d prints the name and returns when the container runs, network and all" {
+  local rootfs
+  for rootfs in "${BOTH[@]}"; do
+    try -0 ce -d "$rootfs" c1 192.168.1.2 sleep 1000
+    [[ $output == c1 ]]
+    [[ $(readlink "/proc/$(init_pid c1)/exe") == *@(busybox|sleep) ]]
+    try -0 lab ping -c 1 -W 5 192.168.1.2
+    try -0 ce delete -f c1
+  done
+}
+
+engine_of() { # NAME
+  ps -o ppid= -p "$(init_pid "$1")" | tr -d ' '
+}
+
+@test "lifecycle: -d: its engine has no terminal, no file of the caller's, and is in /" {
+  local engine fd
+  exec 9<"$BATS_TEST_FILENAME"
+  up "$ALPINE" c1 none
+  exec 9<&-
+  engine=$(engine_of c1)
+  try -0 ls -l "/proc/$engine/fd"
+  [[ $output != *"$BATS_TEST_FILENAME"* ]]
+  for fd in 0 1 2; do
+    [[ $(readlink "/proc/$engine/fd/$fd") == /dev/null ]]
+  done
+  [[ $(ps -o sid=,tty= -p "$engine" | xargs) == "$engine ?" ]]
+  [[ $(readlink "/proc/$engine/cwd") == / ]]
+}
+
+@test "lifecycle: -d outlives its terminal; a container that was not detached ends with it" {
+  local socket=$BATS_TEST_TMPDIR/tmux terminal init
+  requires tmux
+  lab env SHELL=/bin/sh tmux -S "$socket" -f /dev/null new-session -d -s t 3>&- 4>&-
+  terminal=$(lab tmux -S "$socket" display -p '#{pid}')
+  lab tmux -S "$socket" send-keys -t t \
+    "'$ENGINE' -d '$ALPINE' c1 none sleep 1000; '$ENGINE' '$ALPINE' c2 none sleep 1000" Enter
+  wait_until 10 is_listed c2 '.state == "running"'
+  init=$(init_pid c1)
+  lab tmux -S "$socket" kill-session -t t
+  wait_until 10 gone "$terminal"
+  wait_until 10 over c2
+  [[ $(listed c2 .state) == 'exited (129)' ]]
+  [[ $(listed c1 .state) == running && $(init_pid c1) == "$init" ]]
+  try -0 ce exec c1 true
+}
+
+@test "lifecycle: -d: what it says is in the layer's log, stdout and stderr; its stdin is empty" {
+  local rootfs
+  for rootfs in "${BOTH[@]}"; do
+    try -0 ce -d "$rootfs" c1 none \
+      sh -c 'echo out; echo err >&2; cat; echo by name >/dev/stderr; exit 4'
+    wait_until 10 over c1
+    [[ $(log c1) == $'out\nerr\nby name' ]]
+    [[ $(listed c1 .state) == 'exited (4)' ]]
+    try -0 ce delete c1
+  done
+}
+
+@test "lifecycle: -d: the log is the end of what was said, without a gap, and never over 2 MiB" {
+  local size
+  try -0 ce -d "$ALPINE" c1 none sh -c 'seq 800000; echo last' # more than 5 MB
+  wait_until 30 over c1
+  [[ $(listed c1 .state) == 'exited (0)' ]]
+  lab sh -c 'cd /var/lib/container_engine/c1 && cat log.1 log' >"$BATS_TEST_TMPDIR/log"
+  size=$(lab sh -c 'cat /var/lib/container_engine/c1/log* | wc -c')
+  echo "$size bytes"
+  ((size > 1000000 && size <= 2 << 20 + 16384))
+  { seq 800000; echo last; } | tail -c "$(stat -c %s "$BATS_TEST_TMPDIR/log")" |
+    cmp - "$BATS_TEST_TMPDIR/log"
+}
+
+@test "lifecycle: -d: what fails, fails in front of the user, with its status, and leaves nothing" {
+  CHECK_LAYERS=1
+  lab_snapshot
+  refuses -127 chocolate ce -d "$ALPINE" c1 none chocolate
+  refuses -126 /etc/passwd ce -d "$ALPINE" c1 none /etc/passwd
+  refuses /none ce -d /none c1 none true
+  refuses -w ce -d -w /none "$ALPINE" c1 none true
+  wait_until 5 leaks
+}
+
+@test "lifecycle: -d --rm: the layer goes when the container ends" {
+  up "$ALPINE" c1 none --rm
+  lab test -d /var/lib/container_engine/c1
+  try -0 ce stop c1
+  lab test ! -e /var/lib/container_engine/c1
+  try -0 ce list -q
+  [[ -z $output ]]
+}
+
+@test "lifecycle: the exit status is kept: of one that ended, was killed, was detached" {
+  local rootfs
+  for rootfs in "${BOTH[@]}"; do
+    try -0 ce "$rootfs" c1 none true
+    try -3 ce "$rootfs" c2 none sh -c 'exit 3'
+    up "$rootfs" c3 none
+    kill -KILL "$(init_pid c3)"
+    wait_until 10 over c3
+    try -0 ce list
+    [[ $(line_with c1) == *'exited (0)'* && $(line_with c2) == *'exited (3)'* ]]
+    [[ $(line_with c3) == *'exited (137)'* && $(listed c3 .status) == 137 ]]
+    try -0 ce delete c1 c2 c3
+  done
+}
+
+# --- stop -----------------------------------------------------------------------------------
+
+# Runs the command; tenths of a second: $took.
+timed() {
+  local t0=${EPOCHREALTIME/[.,]/}
+  "$@" || return
+  took=$(((${EPOCHREALTIME/[.,]/} - t0) / 100000))
+  echo "took $took tenths of a second"
+}
+
+@test "lifecycle: stop: a program that handles TERM gets it, and ends with its own status" {
+  local rootfs
+  for rootfs in "${BOTH[@]}"; do
+    up "$rootfs" c1 none
+    timed try -0 ce stop c1
+    ((took < 50))
+    [[ $output == c1 && -z $stderr ]]
+    over c1
+    said c1 'got TERM'
+    [[ $(listed c1 .state) == 'exited (3)' ]]
+    try -0 ce delete c1
+  done
+}
+
+@test "lifecycle: stop: a program that does not handle TERM is killed at once, and told of" {
+  local rootfs
+  for rootfs in "${BOTH[@]}"; do
+    try -0 ce -d "$rootfs" c1 none sleep 1000
+    timed try -0 ce stop c1
+    ((took < 50))
+    [[ $output == *c1*TERM*kill* && ${lines[-1]} == c1 ]]
+    over c1
+    [[ $(listed c1 .state) == 'exited (137)' ]]
+    try -0 ce delete c1
+  done
+}
+
+@test "lifecycle: stop -t: one that does not care for TERM is killed after so many seconds" {
+  try -0 ce -d "$ALPINE" c1 none sh -c 'trap "" TERM; echo ready; while :; do sleep 1000; done'
+  wait_until 10 said c1 ready
+  timed try -0 ce stop -t 2 c1
+  ((took >= 20 && took < 80))
+  [[ $output == *c1*2*TERM*kill* && ${lines[-1]} == c1 ]]
+  [[ $(listed c1 .state) == 'exited (137)' ]]
+  refuses -t ce stop -t x c1
+  refuses -t ce stop -t -1 c1
+}
+
+@test "lifecycle: stop -t: one that is slow gets its time" {
+  try -0 ce -d "$ALPINE" c1 none \
+    sh -c 'trap "sleep 1; exit 6" TERM; echo ready; sleep 1000 & wait'
+  wait_until 10 said c1 ready
+  try -0 ce stop -t 30 c1
+  [[ $output == c1 && $(listed c1 .state) == 'exited (6)' ]]
+}
+
+@test "lifecycle: stop: an init that waits for the signal, and has no handler, is not killed" {
+  requires gcc
+  # tini, dumb-init and systemd are like that: a blocked signal reaches PID 1 as well.
+  gcc -static -xc -o "$BATS_TEST_TMPDIR/init" - <<'END'
+#include <signal.h>
+#include <unistd.h>
+int main(void) {
+    int number;
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigprocmask(SIG_BLOCK, &set, 0);
+    write(1, "ready\n", 6);
+    sigwait(&set, &number);
+    return 5;
+}
+END
+  try -0 ce -d -v "$BATS_TEST_TMPDIR/init:/init:ro" "$ALPINE" c1 none /init
+  wait_until 10 said c1 ready
+  try -0 ce stop c1
+  [[ $output == c1 && $(listed c1 .state) == 'exited (5)' ]]
+  # The same, when it is the engine that gets it.
+  start c2 "$ENGINE" -v "$BATS_TEST_TMPDIR/init:/init:ro" "$ALPINE" c2 none /init
+  wait_until 10 grep -qs ready "$BATS_TEST_TMPDIR/c2.out"
+  kill -TERM "$pid"
+  ended "$pid"
+  [[ $status -eq 5 ]]
+}
+
+@test "lifecycle: stop ends a container that is frozen by STOP, too" {
+  up "$ALPINE" c1 none
+  try -0 ce kill c1 STOP
+  timed try -0 ce stop -t 1 c1
+  ((took >= 10))
+  [[ $(listed c1 .state) == 'exited (137)' ]]
+}
+
+@test "lifecycle: stop, several at once; one that is unknown or over does not save the others" {
+  local name
+  for name in c1 c2 c3 c4; do
+    up "$ALPINE" "$name" none
+  done
+  try -0 ce stop c1 c2
+  [[ $output == $'c1\nc2' ]]
+  try -125 ce stop c3 nosuch c1 c4
+  [[ $output == $'c3\nc4' && $stderr == *nosuch*c1* && ${#stderr_lines[@]} -eq 2 ]]
+  for name in c1 c2 c3 c4; do
+    [[ $(listed "$name" .state) == 'exited (3)' ]]
+  done
+}
+
+# --- kill -----------------------------------------------------------------------------------
+
+@test "lifecycle: kill sends what it is told: names, with and without SIG, in any case; numbers" {
+  local n
+  try -0 ce -d "$ALPINE" c1 none sh -c '
+    n=1
+    while [ $n -lt 32 ]; do
+      case $n in 9 | 17 | 19) ;; *) trap "echo got $n" $n ;; esac
+      n=$((n + 1))
+    done
+    echo ready
+    sleep 1000 &
+    while :; do wait; done'
+  wait_until 10 said c1 ready
+  for n in {1..31}; do
+    [[ $n =~ ^(9|17|19)$ ]] || try -0 ce kill c1 "$(kill -l "$n")"
+    [[ -z $stderr ]]
+  done
+  for n in {1..31}; do
+    [[ $n =~ ^(9|17|19)$ ]] || wait_until 10 said c1 "^got $n\$"
+  done
+  for n in term SIGTERM sigterm 15; do
+    try -0 ce kill c1 "$n"
+    wait_until 10 said_times "$((++times + 1))" c1 '^got 15$'
+  done
+}
+
+said_times() { # COUNT NAME WORD
+  [[ $(log "$2" | grep -c -- "$3") -eq $1 ]]
+}
+
+@test "lifecycle: kill: STOP and CONT, and without a signal KILL" {
+  local rootfs
+  for rootfs in "${BOTH[@]}"; do
+    up "$rootfs" c1 none
+    try -0 ce kill c1 STOP
+    wait_until 5 grep -q '^State:.T' "/proc/$(init_pid c1)/status"
+    try -0 ce kill c1 CONT
+    wait_until 5 grep -q '^State:.S' "/proc/$(init_pid c1)/status"
+    try -0 ce kill c1
+    wait_until 5 over c1
+    [[ $(listed c1 .state) == 'exited (137)' ]]
+    try -0 ce delete c1
+  done
+}
+
+@test "lifecycle: kill refuses what is no signal, and does no harm" {
+  local bad
+  up "$ALPINE" c1 none
+  for bad in 0 65 999 15x 1.5 SIG NOSUCH SIGNOSUCH '' ' 9' 99999999999999999999; do
+    refuses signal ce kill c1 "$bad"
+  done
+  refuses option ce kill c1 -9
+  refuses many ce kill c1 TERM c2
+  [[ $(listed c1 .state) == running ]]
+  try -1 said c1 'got TERM'
+}
+
+# --- delete ---------------------------------------------------------------------------------
+
+@test "lifecycle: delete takes the layer, too, and refuses one that runs; -f ends it first" {
+  local rootfs init
+  CHECK_LAYERS=1
+  lab_snapshot
+  for rootfs in "${BOTH[@]}"; do
+    up "$rootfs" c1 192.168.1.2
+    init=$(init_pid c1)
+    refuses running ce delete c1
+    [[ $(listed c1 .state) == running ]]
+    try -0 ce delete -f c1
+    [[ $output == c1 ]]
+    gone "$init"
+    wait_until 5 leaks
+    try -0 ce "$rootfs" c1 none true
+    try -0 ce delete c1
+    [[ $output == c1 ]]
+    leaks
+    refuses c1 ce delete c1
+  done
+}
+
+@test "lifecycle: delete, several at once; one that runs or is unknown does not save the others" {
+  try -0 ce "$ALPINE" c1 none true
+  up "$ALPINE" c2 none
+  try -0 ce "$ALPINE" c3 none true
+  try -125 ce delete c1 c2 nosuch c3
+  [[ $output == $'c1\nc3' && $stderr == *c2*nosuch* && ${#stderr_lines[@]} -eq 2 ]]
+  try -0 ce list -q
+  [[ $output == c2 ]]
+}
+
+@test "lifecycle: delete goes deep, and stays inside: links are not followed" {
+  CHECK_LAYERS=1
+  mkdir "$BATS_TEST_TMPDIR/host"
+  touch "$BATS_TEST_TMPDIR/host/file"
+  lab_snapshot
+  try -0 ce -v "$BATS_TEST_TMPDIR/host:/vol" "$ALPINE" c1 none sh -c "
+    ln -s '$BATS_TEST_TMPDIR/host' /link; ln -s / /root/link; mkfifo /fifo
+    mkdir -p /a/b && chmod 0 /a/b /a
+    i=0
+    while [ \$i -lt 100 ]; do
+      mkdir deep-directory && cd deep-directory || exit 1
+      i=\$((i + 1))
+    done
+    touch end"
+  try -0 ce delete c1
+  leaks
+  [[ -f $BATS_TEST_TMPDIR/host/file ]]
+}
+
+@test "lifecycle: delete of one that wrote through leaves its rootfs alone" {
+  cp -a "$ALPINE" "$LAB/copy"
+  try -0 ce --write-through "$LAB/copy" c1 none sh -c 'echo new >/root/file'
+  try -0 ce delete c1
+  [[ $(<"$LAB/copy/root/file") == new && -e $LAB/copy/bin/busybox ]]
+  rm -r "$LAB/copy"
+}
+
+# --- again ----------------------------------------------------------------------------------
+
+@test "lifecycle: a stopped container that is run again goes on with its layer" {
+  local rootfs
+  for rootfs in "${BOTH[@]}"; do
+    try -0 ce "$rootfs" c1 none sh -c 'echo one >/root/file; rm /etc/passwd'
+    try -5 ce "$rootfs" c1 none sh -c 'cat /root/file; ls /etc/passwd; exit 5'
+    [[ $output == one && $(listed c1 .state) == 'exited (5)' ]]
+    up "$rootfs" c1 none
+    try -0 ce exec c1 sh -c 'cat /root/file; echo two >/root/file'
+    [[ $output == one && $(listed c1 .state) == running ]]
+    try -0 ce stop c1
+    try -0 ce "$rootfs" c1 none cat /root/file
+    [[ $output == two && -e $rootfs/etc/passwd && ! -e $rootfs/root/file ]]
+    try -0 ce delete c1
+    try -1 ce "$rootfs" c1 none cat /root/file
+    try -0 ce delete c1
+  done
+}
+
+@test "lifecycle: with another rootfs it does not, and the line says what to do" {
+  try -0 ce "$ALPINE" c1 none sh -c 'echo one >/root/file'
+  refuses delete ce "$HOST_ROOTFS" c1 none true
+  refuses "$ALPINE" ce -d "$HOST_ROOTFS" c1 none true
+  try -0 ce "$ALPINE" c1 none cat /root/file
+  [[ $output == one && $(listed c1 .rootfs) == "$ALPINE" ]]
+}
+
+@test "lifecycle: one whose engine was killed is over, and can be run again, or deleted" {
+  local init
+  up "$ALPINE" c1 192.168.1.2
+  try -0 ce exec c1 sh -c 'echo one >/root/file'
+  init=$(init_pid c1)
+  kill -KILL "$(engine_of c1)"
+  wait_until 10 gone "$init"
+  [[ $(listed c1 .state) == 'exited (137)' ]]
+  refuses 'not running' ce stop c1
+  try -0 ce "$ALPINE" c1 192.168.1.2 cat /root/file
+  [[ $output == one && $(listed c1 .state) == 'exited (0)' ]]
+  try -0 ce delete c1
+}
+
+# --- what cannot be -------------------------------------------------------------------------
+
+@test "lifecycle: an unknown name is refused by each command, in one line" {
+  local command
+  for command in inspect exec 'update --pids max' stop kill delete 'delete -f'; do
+    # shellcheck disable=SC2086  # words
+    refuses nosuch ce $command nosuch
+    # shellcheck disable=SC2086
+    refuses name ce $command ../nosuch
+    # shellcheck disable=SC2086
+    refuses name ce $command ''
+  done
+}
+
+@test "lifecycle: what only a running container can do is refused after its end, in one line" {
+  local command
+  try -0 ce "$ALPINE" c1 none true
+  for command in exec 'update --pids max' stop kill; do
+    # shellcheck disable=SC2086  # words
+    refuses 'not running' ce $command c1
+  done
+}
+
+@test "lifecycle: options and words that a command has no use for are refused" {
+  up "$ALPINE" c1 none
+  refuses many ce list c1
+  refuses few ce inspect
+  refuses many ce inspect c1 c2
+  refuses few ce exec
+  refuses few ce stop
+  refuses --cpus ce list --cpus 1
+  refuses -f ce stop -f c1
+  refuses -t ce delete -t 1 c1
+  refuses --rm ce exec --rm c1 true
+  refuses --pids ce update c1
+  refuses pids ce update --pids 0 c1
+  [[ $(listed c1 .state) == running ]]
+}
+
+@test "lifecycle: who is not root is told so" {
+  local command
+  chmod 755 "$BATS_TEST_TMPDIR"
+  for command in 'list' 'inspect c1' 'exec c1 true' 'stop c1'; do
+    # shellcheck disable=SC2086  # words
+    refuses root lab setpriv --reuid 65534 --clear-groups "$ENGINE" $command
+  done
+}
+
+@test "lifecycle: update on a host without controllers says what is missing" {
+  [[ -n $(lacks controllers) ]] || skip 'this host has them all: lifecycle-limits.bats'
+  up "$ALPINE" c1 none
+  refuses cpu ce update --cpus 0.2 c1
+  refuses memory ce update --memory 20M c1
+  refuses pids ce update --pids 20 c1
+}
+
+@test "lifecycle: a pid is only trusted together with its start: it may be somebody else's now" {
+  local init
+  up "$ALPINE" c1 none
+  init=$(init_pid c1)
+  lab sed -i 's/^start=.*/start=1/' /run/container_engine/c1/state
+  try ce kill c1
+  try ce stop -t 0 c1
+  try ce exec c1 true
+  try ce list
+  [[ ! -e /proc/none && -d /proc/$init && $output != *"$init"* ]]
+  lab sed -i "s/^start=.*/start=$(cut -d ' ' -f 22 "/proc/$init/stat")/" \
+    /run/container_engine/c1/state
+}
+
+@test "lifecycle: state files that are rubbish crash nobody" {
+  local junk state=/var/lib/container_engine/c1/state
+  for junk in '' '=' 'pid' $'pid=x\nstatus=99999999999999999999\ncommand' \
+    "command=$(printf 'x%.0s' {1..9000})" $'\x00\xff\xfe' 'rootfs='; do
+    try -0 ce "$ALPINE" c1 none true
+    printf '%s' "$junk" | lab tee "$state" >/dev/null
+    try -0 ce list
+    [[ $output == *c1*exited* ]]
+    try -0 ce list --json
+    jq -e '.[0].name == "c1"' <<<"$output"
+    try -0 ce inspect c1
+    try -0 ce delete c1
+  done
+}
+
+# --- races ----------------------------------------------------------------------------------
+
+# In the background, and stopped right after its first CALL; strace does that.
+hold() { # CALL TAG ARG...
+  local trace=$BATS_TEST_TMPDIR/$2.trace
+  start "$2" strace -qq -o "$trace" -e "trace=$1" -e "inject=$1:signal=STOP:when=1" \
+    "$ENGINE" "${@:3}"
+  wait_until 10 grep -qs 'stopped by SIGSTOP' "$trace"
+}
+
+let_go() { # PID of strace
+  kill -CONT "$(pgrep -P "$1")"
+  ended "$1"
+}
+
+# It ended as it may, and said no more than one line; or strace did.
+said_one_line() { # TAG STATUS...
+  local said
+  said=$(grep -v '^strace: ' "$BATS_TEST_TMPDIR/$1.err" || :)
+  echo "$1: status $status: $said"
+  [[ " ${*:2} " == *" $status "* ]] || return 1
+  if ((status)); then [[ $said == container_engine:* ]]; fi
+  [[ $said != *$'\n'* ]]
+}
+
+@test "lifecycle: the container ends while a command looks it up: one line, 125" {
+  local command words pids=() want
+  requires strace
+  up "$ALPINE" c1 none
+  for command in exec stop kill inspect 'update --pids max' 'delete -f'; do
+    read -ra words <<<"$command c1"
+    [[ $command != exec ]] || words+=(true)
+    hold pidfd_open "${command%% *}" "${words[@]}"
+    pids+=("$pid")
+  done
+  kill -KILL "$(init_pid c1)"
+  wait_until 10 over c1
+  for command in exec stop kill inspect update delete; do
+    want=(125)
+    [[ $command != inspect ]] || want=(0 125) # it may as well show what is left
+    [[ $command != delete ]] || want=(0)      # it is gone, as was asked for
+    let_go "${pids[0]}"
+    said_one_line "$command" "${want[@]}"
+    pids=("${pids[@]:1}")
+  done
+}
+
+@test "lifecycle: the container ends between a command's look and its deed: one line, 125" {
+  local command
+  requires strace
+  up "$ALPINE" c1 none
+  for command in 'pidfd_open exec c1 true' 'pidfd_open stop c1' 'pidfd_open kill c1' \
+    'pidfd_open update --pids max c1' 'pidfd_send_signal kill c1' 'setns exec c1 true'; do
+    # shellcheck disable=SC2086  # words
+    refuses c1 lab strace -qq -o /dev/null -e "inject=${command%% *}:error=ESRCH:when=1" \
+      "$ENGINE" ${command#* }
+  done
+  try -0 ce exec c1 true
+}
+
+@test "lifecycle: the container ends while exec enters it: one line, 125, nothing left" {
+  local procs=$LAB_CGROUP/container_engine/c1/cgroup.procs
+  requires strace
+  up "$ALPINE" c1 none
+  # The child alone calls setsid, when it has joined.
+  start exec strace -f -qq -o /dev/null -e inject=setsid:delay_enter=2s "$ENGINE" exec c1 true
+  wait_until 10 bash -c '[[ $(wc -l <"$0") -eq 3 ]]' "$procs"
+  try -0 ce kill c1
+  ended "$pid"
+  said_one_line exec 125 137
+  over c1
+}
+
+@test "lifecycle: two stops at once: both end, and one of them did it" {
+  local first all
+  up "$ALPINE" c1 none
+  start one "$ENGINE" stop c1
+  first=$pid
+  start two "$ENGINE" stop c1
+  ended "$pid"
+  said_one_line two 0 125
+  all=$status
+  ended "$first"
+  said_one_line one 0 125
+  ((all == 0 || status == 0))
+  [[ $(listed c1 .state) == 'exited (3)' ]]
+}
+
+@test "lifecycle: while its engine still cleans up, a container is neither running nor starting" {
+  local init engine
+  up "$ALPINE" c1 none
+  init=$(init_pid c1)
+  engine=$(engine_of c1)
+  kill -STOP "$engine"
+  kill -KILL "$init"
+  wait_until 5 grep -q '^State:.Z' "/proc/$init/status"
+  try -0 ce list
+  line_with c1
+  [[ $output != *running* && $output != *starting* ]]
+  refuses c1 ce exec c1 true
+  kill -CONT "$engine"
+  wait_until 10 over c1
+}
+
+# Starts containers that live for a moment, one after the other, until the file is gone.
+come_and_go() { # FILE
+  while [[ -e $1 ]]; do
+    status=0
+    ce "$ALPINE" c1 none sleep 0.02 2>"$1.err" || status=$?
+    echo "run: $status: $(grep -v warning: "$1.err" || :)"
+  done
+}
+
+@test "lifecycle: whatever is asked while containers come and go: one line, and no crash" {
+  local file=$BATS_TEST_TMPDIR/go end=$((SECONDS + 4)) command n=0 coming
+  echo >"$file"
+  come_and_go "$file" >"$BATS_TEST_TMPDIR/runs" 3>&- 4>&- &
+  coming=$!
+  while ((SECONDS < end)); do
+    for command in list 'inspect c1' 'exec c1 true' 'kill c1' 'list --json' 'stop c1' \
+      'update --pids max c1' 'delete c1' 'delete -f c1'; do
+      # shellcheck disable=SC2086  # words
+      try ce $command
+      [[ $status =~ ^(0|125|137)$ && ${#stderr_lines[@]} -le 1 ]]
+      [[ $status -ne 137 || $command == exec* ]]
+      [[ $command != list* || $status -eq 0 ]]
+      ((n += 1))
+    done
+  done
+  rm "$file"
+  wait "$coming"
+  sort "$BATS_TEST_TMPDIR/runs" | uniq -c
+  echo "$n commands"
+  grep -q '^run: 0' "$BATS_TEST_TMPDIR/runs"
+  try -1 grep -vE '^run: (0|137): $|^run: 125: container_engine: ' "$BATS_TEST_TMPDIR/runs"
 }
