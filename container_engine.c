@@ -396,16 +396,21 @@ static void parse_limit(struct container *c, int which, const char *text) {
         snprintf(c->limit[which], sizeof c->limit[which], "%.0f", n);
 }
 
-/* NAME, CAP_NAME or ALL, in any case, as a set of bits. */
+/* The place of a word in a list of them, counted from 0, in any case; -1: it is not there. */
+static int find_word(const char *words, const char *word) {
+    const size_t length = strlen(word);
+    for (int n = 0; *words; words = strchr(words, ' ') + 1, n++)
+        if (strncasecmp(words, word, length) == 0 && words[length] == ' ') return n;
+    return -1;
+}
+
+/* NAME, CAP_NAME or ALL, as a set of bits. */
 static long long parse_capability(const char *text) {
     const char *name = strncasecmp(text, "cap_", 4) == 0 ? text + 4 : text;
-    const size_t length = strlen(name);
-    long long bit = 1;
-    for (const char *at = capability_names; *at; at = strchr(at, ' ') + 1, bit <<= 1)
-        if (strncasecmp(at, name, length) == 0 && at[length] == ' ') return bit;
-    if (strcasecmp(name, "all") != 0)
+    const int n = find_word(capability_names, name);
+    if (n < 0 && strcasecmp(name, "all") != 0)
         die("capability '%s' is unknown: see capabilities(7), or use ALL", text);
-    return bit - 1;
+    return n < 0 ? (1LL << (CAP_CHECKPOINT_RESTORE + 1)) - 1 : 1LL << n;
 }
 
 static enum choice parse_choice(const char *what, const char *text) {
@@ -1572,11 +1577,12 @@ static const struct denied {
     /* mounts: it could undo its read-only and masked paths; namespaces of others */
     {CAP_SYS_ADMIN,
      {SYS_mount, SYS_umount2, SYS_pivot_root, SYS_move_mount, SYS_open_tree, SYS_fsopen,
-      SYS_fsconfig, SYS_fsmount, SYS_fspick, 442 /* mount_setattr */, SYS_setns}},
+      SYS_fsconfig, SYS_fsmount, SYS_fspick, 442 /* mount_setattr */, 467 /* open_tree_attr */,
+      SYS_setns}},
     /* files by number instead of by name, past the root */
     {CAP_DAC_READ_SEARCH, {SYS_open_by_handle_at, SYS_name_to_handle_at}},
     /* programs, events and memory inside the kernel, where many holes were found */
-    {CAP_SYS_ADMIN, {SYS_bpf, SYS_perf_event_open, SYS_userfaultfd}},
+    {CAP_SYS_ADMIN, {SYS_bpf, SYS_perf_event_open, SYS_userfaultfd, SYS_fanotify_init}},
     {-1, {SYS_io_uring_setup, SYS_io_uring_enter, SYS_io_uring_register}},
     {CAP_SYS_MODULE, {SYS_init_module, SYS_finit_module, SYS_delete_module}},
     /* keys belong to the user, not to a namespace */
@@ -1584,7 +1590,7 @@ static const struct denied {
     /* the machine as a whole: another kernel, its clock, swap, accounting, log, devices' ports */
     {CAP_SYS_BOOT, {SYS_kexec_load, SYS_kexec_file_load, SYS_reboot}},
     {CAP_SYS_TIME, {SYS_settimeofday, SYS_clock_settime, SYS_clock_adjtime, SYS_adjtimex}},
-    {CAP_SYS_ADMIN, {SYS_swapon, SYS_swapoff, SYS_quotactl}},
+    {CAP_SYS_ADMIN, {SYS_swapon, SYS_swapoff, SYS_quotactl, 443 /* quotactl_fd */}},
     {CAP_SYS_PACCT, {SYS_acct}},
     {CAP_SYSLOG, {SYS_syslog}},
 #ifdef __x86_64__
@@ -1595,18 +1601,31 @@ static const struct denied {
     {CAP_SYS_NICE, {SYS_move_pages, SYS_migrate_pages}},
 };
 
+/* And those that are denied by an argument: when it has a bit, or is a value. */
+static const struct denied_argument {
+    int unless, call, argument, test;
+    uint32_t value;
+} denied_arguments[] = {
+    /* in a user namespace of its own it would have all capabilities again */
+    {CAP_SYS_ADMIN, SYS_clone, 0, BPF_JSET, CLONE_NEWUSER},
+    {CAP_SYS_ADMIN, SYS_unshare, 0, BPF_JSET, CLONE_NEWUSER},
+    /* pushes input into a terminal, which may be the host's */
+    {-1, SYS_ioctl, 1, BPF_JEQ, TIOCSTI},
+    {-1, SYS_ioctl, 1, BPF_JEQ, TIOCLINUX},
+    /* vsock(7) leads to the hypervisor and to other machines on it, past all network namespaces */
+    {-1, SYS_socket, 0, BPF_JEQ, AF_VSOCK},
+};
+
 /*
  * seccomp: a program in classic BPF that the kernel runs before each system call. seccomp(2)
  *
  * It loads a field of struct seccomp_data, compares, and jumps (counted in instructions) or
  * returns a verdict. Other ABIs of the processor have other numbers for the same calls, so
  * they are refused. clone3 passes its flags in memory, where a filter cannot look: ENOSYS
- * makes libc use clone, which is checked for CLONE_NEWUSER: in a user namespace of its own a
- * process would have all capabilities again.
+ * makes libc use clone. Of an argument the kernel looks at 32 of the 64 bits, and so must we.
  */
 static int filter_calls(struct container *c) {
     enum { DENY = SECCOMP_RET_ERRNO | EPERM, MISSING = SECCOMP_RET_ERRNO | ENOSYS };
-    const bool admin = BIT(c->capabilities, CAP_SYS_ADMIN);
     struct sock_filter code[200];
     unsigned short n = 0;
 #define LOAD(field) \
@@ -1632,21 +1651,15 @@ static int filter_calls(struct container *c) {
                 JUMP(BPF_JEQ, *call, 0, 1);
                 RETURN(DENY);
             }
-    if (!admin) {
-        JUMP(BPF_JEQ, SYS_clone, 1, 0);
-        JUMP(BPF_JEQ, SYS_unshare, 0, 4);
-        LOAD(args[0]); /* the low 32 bits, on little-endian machines */
-        JUMP(BPF_JSET, CLONE_NEWUSER, 0, 1);
-        RETURN(DENY);
-        RETURN(SECCOMP_RET_ALLOW);
-    }
-    /* Two requests push input into a terminal, which may be one of the host's. The kernel
-     * looks at 32 bits of the 64, and so must we. */
-    JUMP(BPF_JEQ, SYS_ioctl, 0, 4);
-    LOAD(args[1]);
-    JUMP(BPF_JEQ, TIOCSTI, 1, 0);
-    JUMP(BPF_JEQ, TIOCLINUX, 0, 1);
-    RETURN(DENY);
+    for (const struct denied_argument *d = denied_arguments;
+         d < denied_arguments + COUNT(denied_arguments); d++)
+        if (d->unless < 0 || !BIT(c->capabilities, d->unless)) {
+            LOAD(nr);
+            JUMP(BPF_JEQ, d->call, 0, 3);
+            LOAD(args[d->argument]); /* the low half, on little-endian machines */
+            JUMP(d->test, d->value, 0, 1);
+            RETURN(DENY);
+        }
     RETURN(SECCOMP_RET_ALLOW);
 #undef LOAD
 #undef JUMP
@@ -1995,18 +2008,14 @@ static int stop(struct container *c, char **argv) {
 }
 
 static int send_signal(struct container *c, char **argv) {
-    static const char *const names[NSIG] = {
-        [SIGHUP] = "HUP",   [SIGINT] = "INT",     [SIGQUIT] = "QUIT", [SIGABRT] = "ABRT",
-        [SIGKILL] = "KILL", [SIGUSR1] = "USR1",   [SIGUSR2] = "USR2", [SIGPIPE] = "PIPE",
-        [SIGALRM] = "ALRM", [SIGTERM] = "TERM",   [SIGCONT] = "CONT", [SIGSTOP] = "STOP",
-        [SIGTSTP] = "TSTP", [SIGWINCH] = "WINCH",
-    };
+    static const char names[] =
+        "0 HUP INT QUIT ILL TRAP ABRT BUS FPE KILL USR1 SEGV USR2 PIPE ALRM TERM STKFLT CHLD CONT "
+        "STOP TSTP TTIN TTOU URG XCPU XFSZ VTALRM PROF WINCH IO PWR SYS ";
     const char *text = argv[1] ? argv[1] : "KILL";
-    int number = isdigit((unsigned char)*text) ? (int)parse_whole("signal", text, NSIG - 1) : 0;
-    for (int i = 1; i < NSIG; i++)
-        if (names[i] && strcasecmp(strncasecmp(text, "SIG", 3) ? text : text + 3, names[i]) == 0)
-            number = i;
-    if (number == 0) die("signal '%s': a number, or a name such as TERM is needed", text);
+    const int number = isdigit((unsigned char)*text)
+                           ? (int)parse_whole("signal", text, NSIG - 1)
+                           : find_word(names, strncasecmp(text, "SIG", 3) == 0 ? text + 3 : text);
+    if (number <= 0) die("signal '%s': a number, or a name such as TERM is needed", text);
     need_container(c, argv[0], true);
     if (sys_pidfd_send_signal(c->pid_fd, number) < 0) die("container %s has just ended", c->name);
     close_all(c);
