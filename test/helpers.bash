@@ -97,7 +97,7 @@ ce() {
 # --- running --------------------------------------------------------------------------------
 
 try() {
-  local want='' flags=(--separate-stderr)
+  local want='' flags=(--separate-stderr) i # bats' run changes i
   if [[ $1 =~ ^-[0-9]+$ ]]; then
     want=${1#-}
     [[ $want -ne 127 ]] || flags+=(-127) # bats takes that for a typing error, if not told so
