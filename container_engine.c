@@ -1735,8 +1735,10 @@ static void need_container(struct container *c, const char *name, bool running) 
     if (c->pid < 0) return;
     c->cgroup_fd = open_cgroup(c->name);
     c->pid_fd = sys_pidfd_open(c->pid);
-    if (c->pid_fd < 0 || start_time(c->pid) != c->start)
-        die("container %s has just ended", c->name);
+    if (c->pid_fd >= 0 && start_time(c->pid) == c->start) return;
+    if (running) die("container %s has just ended", c->name);
+    c->pid = -1;
+    close_fd(&c->pid_fd);
 }
 
 /* What a state file holds, as KEY=VALUE lines, and list --json as an object. Size 0: a number. */
@@ -1758,7 +1760,7 @@ static const struct field {
 
 static void describe(const struct container *c, char status[32]) {
     if (c->pid >= 0 || c->run_fd >= 0)
-        snprintf(status, 32, "%s", c->pid >= 0 ? "running" : "starting");
+        snprintf(status, 32, "%s", c->pid >= 0 ? "running" : c->started ? "ending" : "starting");
     else /* no status: its engine was killed, and it with it */
         snprintf(status, 32, "exited (%lld)", c->status < 0 ? 128LL + SIGKILL : c->status);
 }
@@ -2167,18 +2169,20 @@ static long long start_time(long long pid) {
     return strchr("ZX", state) ? -1 : ticks;
 }
 
-/* Does the process catch, ignore or wait for this signal? proc_pid_status(5) */
+/* Does the process catch, ignore or wait for this signal? One that blocks it may wait for it, as
+ * inits do, unless it is a shell between two commands (which catches CHLD). proc_pid_status(5) */
 static bool handles_signal(long long pid, int number) {
-    static const char *const lines[] = {"SigIgn:", "SigCgt:", "SigBlk:"};
+    static const char *const lines[] = {"SigBlk:", "SigIgn:", "SigCgt:"};
+    unsigned long long sets[COUNT(lines)] = {0};
     char path[64], text[4096] = "";
-    unsigned long long handled = 0;
     snprintf(path, sizeof path, "/proc/%lld/status", pid);
     read_at(AT_FDCWD, path, text, sizeof text);
     for (size_t i = 0; i < COUNT(lines); i++) {
         const char *at = strstr(text, lines[i]);
-        handled |= at ? strtoull(at + strlen(lines[i]), NULL, 16) : 0;
+        sets[i] = at ? strtoull(at + strlen(lines[i]), NULL, 16) : 0;
     }
-    return BIT(handled, number - 1);
+    if (BIT(sets[2], SIGCHLD - 1)) sets[0] = 0;
+    return BIT(sets[0] | sets[1] | sets[2], number - 1);
 }
 
 /*
