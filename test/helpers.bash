@@ -97,7 +97,8 @@ ce() {
 # --- running --------------------------------------------------------------------------------
 
 try() {
-  local want='' flags=(--separate-stderr) i # bats' run changes i
+  # shellcheck disable=SC2034  # bats' run uses i, and the caller's loop may
+  local want='' flags=(--separate-stderr) i
   if [[ $1 =~ ^-[0-9]+$ ]]; then
     want=${1#-}
     [[ $want -ne 127 ]] || flags+=(-127) # bats takes that for a typing error, if not told so
