@@ -145,7 +145,8 @@ struct container {
     char name[65], hostname[65], bridge[IF_NAMESIZE];
     char address[INET_ADDRSTRLEN]; /* "" for loopback only */
     char rootfs[PATH_MAX];
-    char command[256]; /* argv in one line, for people */
+    char cgroup[PATH_MAX]; /* its path, once it has been looked for */
+    char command[256];     /* argv in one line, for people */
     const char *cwd;
     char **argv, *shell[2]; /* the program; shell is its place when none was given */
     char **words;           /* our own command line, in case we start again */
@@ -230,6 +231,7 @@ static step_fn drop_capabilities, filter_calls, execute, join, open_exec_termina
 static int lock_host(void);
 static int read_state(struct container *c, int dir_fd);
 static int write_state(const struct container *c, int dir_fd);
+static int await_report(struct container *c);
 static bool find_container(struct container *c, const char *name);
 static size_t find_all(struct container **all);
 static void close_all(struct container *c);
@@ -240,8 +242,8 @@ static void restart_sealed(const struct container *c, bool without_users);
 static int open_inside(struct container *c, const char *path, bool directory, uint64_t how);
 static bool read_at(int dir_fd, const char *name, char *text, size_t size);
 static int write_at(int dir_fd, const char *name, const char *text);
-static bool find_cgroup(const char *name, char path[PATH_MAX]);
-static int open_cgroup(const char *name);
+static bool find_cgroup(struct container *c);
+static int open_cgroup(struct container *c);
 static void remove_tree(const char *path);
 static void close_fd(int *fd);
 static void make_printable(char *text);
@@ -344,6 +346,12 @@ int main(int argc, char **argv) {
     /* A file opened as 0, 1 or 2 would become the container's input or output. */
     while (fcntl(STDERR_FILENO, F_GETFD) < 0)
         if (open("/dev/null", O_RDWR) < 0) return ENGINE_FAILED;
+    for (int i = 0; i < 3; i++) {
+        struct stat s;
+        if (fstat(i, &s) == 0 && S_ISDIR(s.st_mode)) /* a way out: CVE-2024-21626 */
+            die("descriptor %d is a directory: a file, a pipe or a terminal is needed", i);
+    }
+    syscall(SYS_close_range, 3, ~0U, 0); /* the caller's files are not ours to keep open */
     while (command < last && (argc < 2 || strcmp(argv[1], command->name) != 0)) command++;
     const int skip = command < last; /* the command's own word */
     parse_options(&c, command, argc - skip, argv + skip);
@@ -356,12 +364,15 @@ int main(int argc, char **argv) {
     umask(022);
     signal(SIGPIPE, SIG_IGN);
     if (command->options[0] != '*') exit(command->run(&c, argv));
-    for (int i = 0; i < words; i++) {
-        struct container one = c;
-        command->run(&one, &argv[i]);
-        close_all(&one);
+    int failed = 0;
+    for (int i = 0; i < words; i++) { /* one that fails does not keep the others from it */
+        int status = -1;
+        const pid_t pid = fork();
+        if (pid == 0) exit(command->run(&c, &argv[i]));
+        if (pid > 0) waitpid(pid, &status, 0);
+        failed |= status != 0;
     }
-    return 0;
+    return failed ? ENGINE_FAILED : 0;
 }
 
 /* Digits only: no sign, no blanks, no leading zeros. */
@@ -475,13 +486,18 @@ static void take_user(struct container *c, const char *text) {
 static void parse_options(struct container *c, const struct command *command, int argc,
                           char **argv) {
     const char *letters = command->options[0] == '+' ? "+:e:w:u:v:t:dqfh" : ":e:w:u:v:t:dqfh";
-    int o;
+    int o, index = -1;
 
     opterr = 0;
-    while ((o = getopt_long(argc, argv, letters, long_options, NULL)) != -1) {
+    while ((o = getopt_long(argc, argv, letters, long_options, &index)) != -1) {
+        const char letter[] = {'-', (char)o, '\0'};
         if (o == '?' || o == ':' || (!strchr(command->options, o) && o != 'h' && o != 'V'))
-            die("option %s: %s; see container_engine --help", argv[optind - 1],
+            die("option %s%s: %s; see container_engine --help", index >= 0 ? "--" : "",
+                index >= 0             ? long_options[index].name
+                : o == '?' || o == ':' ? argv[optind - 1]
+                                       : letter,
                 o == ':' ? "a value is needed" : "unknown, or not for this command");
+        index = -1;
         switch (o) {
         case 'A': c->capabilities |= parse_capability(optarg); break;
         case 'D': c->capabilities &= ~parse_capability(optarg); break;
@@ -564,6 +580,15 @@ static void walk_back(struct container *c, const struct step *steps, size_t coun
         if (steps[count].undo) steps[count].undo(c);
 }
 
+/* When a step of ours fails because the child did, what the child says is the cause. */
+static void prefer_report(struct container *c) {
+    const struct report ours = c->report;
+    struct pollfd p = {c->report_fd, POLLIN, 0};
+    if (ours.kind != FAILED && c->report_fd >= 0 && poll(&p, 1, 200) > 0 &&
+        await_report(c) != FAILED)
+        c->report = ours;
+}
+
 /* The engine: all steps, then serve the container until it ends, then the way back. */
 static int walk(struct container *c, const struct step *steps, size_t count) {
     size_t done = 0;
@@ -572,6 +597,7 @@ static int walk(struct container *c, const struct step *steps, size_t count) {
         c->ran = true;
         c->status = serve(c);
     } else {
+        prefer_report(c);
         c->status = c->report.kind == FAILED ? c->report.status : ENGINE_FAILED;
         if (c->report.why[0])
             warn("%s: %s", c->report.kind == FAILED ? c->report.step : steps[done].name,
@@ -626,8 +652,8 @@ static void check_address(struct container *c, const char *text) {
     COPY(its_address.ifr_name, c->bridge);
     COPY(its_mask.ifr_name, c->bridge);
     if (ioctl(fd, SIOCGIFADDR, &its_address) < 0 || ioctl(fd, SIOCGIFNETMASK, &its_mask) < 0)
-        die("there is no bridge %s with an address: run `sudo ./env.sh set`, or use none",
-            c->bridge);
+        die("there is no bridge %s with an address (%s): run `sudo ./env.sh set`, or use none",
+            c->bridge, strerror(errno));
     close_fd(&fd);
     bridge = ((struct sockaddr_in *)(void *)&its_address.ifr_addr)->sin_addr;
     mask = ((struct sockaddr_in *)(void *)&its_mask.ifr_netmask)->sin_addr;
@@ -660,7 +686,8 @@ static int run(struct container *c, char **argv) {
 
     if (strlen(argv[0]) >= sizeof c->rootfs || !realpath(argv[0], c->rootfs))
         die("rootfs '%s': %s; rootfs-fetch.sh makes one", argv[0], strerror(errno));
-    if (stat(c->rootfs, &s) < 0 || !S_ISDIR(s.st_mode) || strcmp(c->rootfs, "/") == 0)
+    if (stat(c->rootfs, &s) < 0) die("rootfs '%s': %s", argv[0], strerror(errno));
+    if (!S_ISDIR(s.st_mode) || strcmp(c->rootfs, "/") == 0)
         die("rootfs '%s': a directory is needed, other than /, such as rootfs-fetch.sh makes",
             argv[0]);
     snprintf(printable, sizeof printable, "%s", c->rootfs);
@@ -712,10 +739,15 @@ static int claim(struct container *c) {
     c->engine = getpid();
     c->engine_start = start_time(c->engine);
     snprintf(path, sizeof path, RUN_DIR "/%s", c->name);
-    if (!c->report.why[0] &&
-        (mkdir(path, 0700) < 0 || (c->run_fd = open(path, O_DIRECTORY | O_CLOEXEC)) < 0 ||
-         flock(c->run_fd, LOCK_EX | LOCK_NB) < 0 || write_state(c, c->run_fd) < 0))
+    if (!c->report.why[0] && mkdir(path, 0700) < 0) {
         fail(c, "%s", path);
+    } else if (!c->report.why[0]) {
+        c->run_fd = open(path, O_DIRECTORY | O_CLOEXEC);
+        if (c->run_fd < 0 || flock(c->run_fd, LOCK_EX | LOCK_NB) < 0 ||
+            write_state(c, c->run_fd) < 0)
+            fail(c, "%s", path);
+        if (c->run_fd < 0) rmdir(path);
+    }
     close(host_fd);
     return c->report.why[0] ? -1 : 0;
 }
@@ -810,12 +842,14 @@ static int add_own_file(struct container *c, const char *name, const char *volum
 
 /* The host's name servers. One on the host's loopback is not ours to reach; systemd-resolved is
  * such a one, and keeps the real ones elsewhere. When all fails, public ones, as docker does. */
-static void read_name_servers(char *text, size_t size) {
+static int read_name_servers(struct container *c, char *text, size_t size) {
     static const char local[] = "nameserver 127.";
-    read_at(AT_FDCWD, "/etc/resolv.conf", text, size);
+    if (!read_at(AT_FDCWD, "/etc/resolv.conf", text, size) && errno != ENOENT)
+        return fail(c, "/etc/resolv.conf");
     if (strstr(text, local)) read_at(AT_FDCWD, "/run/systemd/resolve/resolv.conf", text, size);
     if (!strstr(text, "nameserver") || strstr(text, local))
         snprintf(text, size, "nameserver 8.8.8.8\nnameserver 1.1.1.1\n");
+    return 0;
 }
 
 static int add_own_files(struct container *c) {
@@ -823,7 +857,7 @@ static int add_own_files(struct container *c) {
     snprintf(text, sizeof text, "127.0.0.1 localhost\n::1 localhost ip6-localhost\n%s %s %s\n",
              c->address[0] ? c->address : "127.0.1.1", c->hostname, c->name);
     if (add_own_file(c, "hosts", ":/etc/hosts", text) < 0) return -1;
-    read_name_servers(text, sizeof text);
+    if (c->address[0] && read_name_servers(c, text, sizeof text) < 0) return -1;
     return c->address[0] ? add_own_file(c, "resolv.conf", ":/etc/resolv.conf", text) : 0;
 }
 
@@ -834,9 +868,13 @@ static int open_layer(struct container *c) {
     char path[PATH_MAX];
     snprintf(path, sizeof path, LIB_DIR "/%s", c->name);
     if (mkdir(LIB_DIR, 0700) < 0 && errno != EEXIST) return fail(c, LIB_DIR);
-    if (mkdir(path, 0700) < 0 && errno != EEXIST) return fail(c, "%s", path);
+    const bool made = mkdir(path, 0700) == 0;
     c->layer_fd = open(path, O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-    if (c->layer_fd < 0) return fail(c, "%s", path);
+    if (c->layer_fd < 0) {
+        fail(c, "%s", path);
+        if (made) rmdir(path);
+        return -1;
+    }
     if (read_state(&last, c->layer_fd) == 0 && strcmp(last.rootfs, c->rootfs) != 0)
         return refuse(c, "the layer of %s belongs to %s: delete %s first, or take another name",
                       c->name, last.rootfs, c->name);
@@ -893,19 +931,18 @@ static int stack_layer(struct container *c) {
     if (moved < 0) return fail(c, "cannot mount the rootfs in a mount namespace of our own");
     if (!c->write_through && mount_overlay(c) < 0) return -1;
     c->root_fd = open(c->write_through ? "lower" : "merged", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (c->root_fd < 0) return fail(c, "cannot open the root");
     return add_own_files(c);
 }
 
 /* Back to the host's mounts; the namespace with the layer lives on in the child alone. */
 static int leave_mounts(struct container *c) {
-    int result = 0;
-    if (c->host_mounts_fd >= 0)
-        result = setns(c->host_mounts_fd, CLONE_NEWNS); /* the working directory is now / */
-    close_fd(&c->host_mounts_fd);
+    if (c->host_mounts_fd >= 0 && setns(c->host_mounts_fd, CLONE_NEWNS) < 0) return -1;
+    close_fd(&c->host_mounts_fd); /* the working directory is now / */
     close_fd(&c->root_fd);
     close_fd(&c->users_fd);
     for (size_t i = 0; i < c->volume_count; i++) close_fd(&c->volumes[i].tree_fd);
-    return result;
+    return 0;
 }
 
 /* At the end the exit status is noted in the layer, or the layer goes: with --rm, or when no
@@ -928,18 +965,19 @@ static void remove_layer(struct container *c) {
  * then an error, and a default one is given up with a warning.
  */
 static int make_cgroup(struct container *c) {
-    char path[PATH_MAX];
     bool missing = false;
-
-    if (find_cgroup("", path) && mkdir(path, 0755) == 0) { /* else env.sh did it */
-        int parent_fd = open_cgroup("");
-        write_at(parent_fd, "cgroup.subtree_control", "+cpu +memory +pids");
-        close_fd(&parent_fd);
+    if (find_cgroup(c)) {
+        char *slash = strrchr(c->cgroup, '/');
+        *slash = '\0';
+        if (mkdir(c->cgroup, 0755) == 0) { /* else env.sh did it */
+            int parent_fd = open(c->cgroup, O_DIRECTORY | O_CLOEXEC);
+            write_at(parent_fd, "cgroup.subtree_control", "+cpu +memory +pids");
+            close_fd(&parent_fd);
+        }
+        *slash = '/';
+        if ((mkdir(c->cgroup, 0755) < 0 && errno != EEXIST) || (c->cgroup_fd = open_cgroup(c)) < 0)
+            return fail(c, "%s", c->cgroup);
     }
-    if (find_cgroup(c->name, path) && (mkdir(path, 0755) == 0 || errno == EEXIST))
-        c->cgroup_fd = open_cgroup(c->name);
-    if (c->cgroup_fd < 0 && find_cgroup("", path))
-        return fail(c, "cannot make a cgroup below %s", path);
     for (int i = 0; i < LIMITS; i++) {
         const int written = write_at(c->cgroup_fd, limits[i].file, c->limit[i]);
         if (written < 0 && strcmp(c->limit[i], "max") == 0) continue; /* there is none */
@@ -959,10 +997,9 @@ static int make_cgroup(struct container *c) {
 
 /* Kill what is left in it and remove it; a cgroup with dying members stays busy for a while. */
 static void remove_cgroup(struct container *c) {
-    char path[PATH_MAX], procs[4096], *rest, *line;
-    for (int i = 0; find_cgroup(c->name, path) && rmdir(path) < 0 && errno == EBUSY && i < 2000;
-         i++) {
-        int fd = open_cgroup(c->name);
+    char procs[4096], *rest, *line;
+    for (int i = 0; find_cgroup(c) && rmdir(c->cgroup) < 0 && errno == EBUSY && i < 2000; i++) {
+        int fd = open_cgroup(c);
         rest = procs;
         if (write_at(fd, "cgroup.kill", "1") < 0 && /* before Linux 5.14 */
             read_at(fd, "cgroup.procs", procs, sizeof procs))
@@ -1004,10 +1041,12 @@ static int clone_child(struct container *c) {
     if (pipe2(report, O_CLOEXEC) < 0 || pipe2(go, O_CLOEXEC) < 0 ||
         (c->detach && pipe2(output, O_CLOEXEC) < 0))
         return fail(c, "pipe");
-    /* So that /dev/stdout can be opened by name inside. Files keep their owner. */
-    for (int i = 0; i < 3 && c->users != OFF; i++)
-        if (fstat(i, &s) == 0 && S_ISFIFO(s.st_mode))
-            if (fchown(i, (uid_t)(c->base + c->uid), (gid_t)(c->base + c->gid)) < 0) break;
+    /* Pipes become the container's, so that /dev/stdout can be opened by name. Files do not. */
+    const int pipes[] = {0, 1, 2, output[1]};
+    for (size_t i = 0; i < COUNT(pipes) && c->users != OFF; i++)
+        if (fstat(pipes[i], &s) == 0 && S_ISFIFO(s.st_mode) &&
+            fchown(pipes[i], (uid_t)(c->base + c->uid), (gid_t)(c->base + c->gid)) < 0)
+            return fail(c, "cannot give descriptor %d to the container", pipes[i]);
     /* The working directory follows the child into its copy of the mounts; descriptors do not. */
     if (c->root_fd >= 0 && fchdir(c->root_fd) < 0) return fail(c, "fchdir");
     const int pid = fork_into(flags, c->cgroup_fd, &child_fd);
@@ -1057,7 +1096,7 @@ static int map_users(struct container *c) {
     if (c->users != OFF && write_maps(c, c->pid) < 0) return fail(c, "cannot map users");
     c->started = time(NULL);
     if (write_state(c, c->run_fd) < 0) return fail(c, RUN_DIR "/%s/state", c->name);
-    return write(c->go_fd, "", 1) == 1 ? 0 : refuse(c, "the child is gone");
+    return write(c->go_fd, "", 1) == 1 ? 0 : fail(c, "the child is gone");
 }
 
 /* Run ip(8) on a batch of commands, in a network namespace if one is given. Never a shell. */
@@ -1082,9 +1121,9 @@ static int run_ip(struct container *c, int netns_fd, const char *batch) {
     struct pollfd p = {ip_fd, POLLIN, 0};
     const bool hung = pid > 0 && poll(&p, 1, IP_SECONDS * 1000) == 0;
     if (hung) sys_pidfd_send_signal(ip_fd, SIGKILL);
-    if (pid < 0)
+    if (pid < 0 || waitpid(pid, &status, 0) != pid)
         fail(c, "cannot run ip");
-    else if (waitpid(pid, &status, 0) == pid && status != 0) {
+    else if (status != 0) {
         const ssize_t n = pread(out_fd, said, sizeof said - 1, 0);
         said[n > 0 ? strcspn(said, "\n") : 0] = '\0';
         if (hung)
@@ -1108,9 +1147,12 @@ static int await_carrier(struct container *c) {
     snprintf(r.ifr_name, sizeof r.ifr_name, "ve%08llx", c->pid);
     for (int i = 0; i < 10000 && !(r.ifr_flags & IFF_RUNNING); i++)
         if (ioctl(fd, SIOCGIFFLAGS, &r) < 0 || usleep(200) < 0) break;
-    const bool carrier = r.ifr_flags & IFF_RUNNING && ioctl(fd, SIOCSIFFLAGS, &r) == 0;
+    const int set = ioctl(fd, SIOCSIFFLAGS, &r);
+    if (set < 0) fail(c, "%s", r.ifr_name);
     close_fd(&fd);
-    return carrier ? 0 : refuse(c, "%s has no carrier: is bridge %s up?", r.ifr_name, c->bridge);
+    if (set == 0 && !(r.ifr_flags & IFF_RUNNING))
+        return refuse(c, "%s has no carrier: is bridge %s up?", r.ifr_name, c->bridge);
+    return set;
 }
 
 /*
@@ -1190,7 +1232,8 @@ static int let_go(struct container *c) {
             return fail(c, "cannot take the terminal");
         copy_window_size(c);
     }
-    if (said == WAITING) said = write(c->go_fd, "", 1) == 1 ? await_report(c) : 0;
+    if (said == WAITING)
+        said = write(c->go_fd, "", 1) == 1 ? await_report(c) : fail(c, "the child is gone");
     if (said == READY) {
         if (await_report(c) != 0) return -1;
         if (c->layer_fd >= 0 && write_state(c, c->layer_fd) < 0)
@@ -1358,26 +1401,15 @@ static int make_private(struct container *c) {
 }
 
 /*
- * rootfs: the layer becomes a mount point of ours, and the volumes are put into it.
+ * rootfs: the layer becomes a mount point of ours.
  *
  * pivot_root(2) wants a mount point, and refuses one that came from a more privileged mount
- * namespace; so the tree is mounted onto itself. Volumes come as descriptors of detached
- * mounts, and their places are found by openat2(2), for which no link leads out of the root.
+ * namespace; so the tree is mounted onto itself.
  */
 static int enter_rootfs(struct container *c) {
     c->root_fd = sys_open_tree(AT_FDCWD, ".", AT_RECURSIVE);
     if (c->root_fd < 0 || sys_move_mount(c->root_fd, AT_FDCWD, ".") < 0 || fchdir(c->root_fd) < 0)
         return fail(c, "cannot mount the root onto itself");
-    for (struct volume *v = c->volumes; v < c->volumes + c->volume_count; v++) {
-        char host[PATH_MAX], target[PATH_MAX];
-        struct stat s;
-        split_volume(v->text, host, target);
-        if (fstat(v->tree_fd, &s) < 0) return fail(c, "volume %s", v->text);
-        int target_fd = open_inside(c, target, S_ISDIR(s.st_mode), RESOLVE_IN_ROOT);
-        if (target_fd < 0 || sys_move_mount(v->tree_fd, target_fd, "") < 0)
-            return fail(c, "volume on %s", target);
-        close_fd(&target_fd);
-    }
     return 0;
 }
 
@@ -1514,6 +1546,23 @@ static int mount_dev(struct container *c) {
     return bind_inside(c, "dev/pts/0", "dev/console", false, 0);
 }
 
+/* Volumes come as descriptors of detached mounts. Their places are found by openat2(2), for which
+ * no link leads out of the root, and last, so that they may be in /dev. */
+static int place_volumes(struct container *c) {
+    for (struct volume *v = c->volumes; v < c->volumes + c->volume_count; v++) {
+        char host[PATH_MAX], target[PATH_MAX];
+        struct stat s;
+        split_volume(v->text, host, target);
+        if (fstat(v->tree_fd, &s) < 0) return fail(c, "volume %s", v->text);
+        int target_fd = open_inside(c, target, S_ISDIR(s.st_mode), RESOLVE_IN_ROOT);
+        if (target_fd < 0 || sys_move_mount(v->tree_fd, target_fd, "") < 0)
+            return fail(c, "volume on %s%s", target,
+                        errno == EINVAL ? ": one is a directory, the other is not" : "");
+        close_fd(&target_fd);
+    }
+    return 0;
+}
+
 /*
  * pivot: the root of the mount namespace itself is exchanged, and the old one detached.
  *
@@ -1522,6 +1571,7 @@ static int mount_dev(struct container *c) {
  * unmounted: afterwards no path, and no mount, leads to the host's files. pivot_root(2)
  */
 static int pivot(struct container *c) {
+    if (place_volumes(c) < 0) return -1;
     if (syscall(SYS_pivot_root, ".", ".") < 0) return fail(c, "pivot_root");
     if (umount2(".", MNT_DETACH) < 0 || chdir("/") < 0)
         return fail(c, "cannot detach the host's root");
@@ -1733,7 +1783,7 @@ static void need_container(struct container *c, const char *name, bool running) 
     close_fd(&host_fd);
     if (running && c->pid < 0) die("container %s is not running", c->name);
     if (c->pid < 0) return;
-    c->cgroup_fd = open_cgroup(c->name);
+    c->cgroup_fd = open_cgroup(c);
     c->pid_fd = sys_pidfd_open(c->pid);
     if (c->pid_fd >= 0 && start_time(c->pid) == c->start) return;
     if (running) die("container %s has just ended", c->name);
@@ -1828,7 +1878,7 @@ static int list(struct container *c, char **argv) {
     const size_t count = find_all(&all);
     close_fd(&host_fd);
     for (size_t i = 0; i < count; i++) {
-        all[i].cgroup_fd = all[i].pid < 0 ? -1 : open_cgroup(all[i].name);
+        all[i].cgroup_fd = all[i].pid < 0 ? -1 : open_cgroup(&all[i]);
         all[i].seconds = read_use(&all[i], "cpu.stat", "usage_usec");
     }
     if (!c->quiet && count) usleep(SAMPLE);
@@ -2035,6 +2085,7 @@ static int delete (struct container *c, char **argv) {
     if (host_fd < 0 || access(path, F_OK) == 0) die("container %s is in use again", c->name);
     snprintf(path, sizeof path, LIB_DIR "/%s", c->name);
     remove_tree(path);
+    if (access(path, F_OK) == 0) die("%s cannot be removed", path);
     close_fd(&host_fd);
     puts(c->name);
     return 0;
@@ -2058,11 +2109,15 @@ static int lock_host(void) {
 
 /* Written aside and renamed, so that a reader never sees a half. */
 static int write_state(const struct container *c, int dir_fd) {
+    char text[2 * PATH_MAX];
+    size_t n = 0;
+    for (const struct field *f = fields; f < fields + COUNT(fields); f++)
+        n += (size_t)(f->size
+                          ? snprintf(text + n, sizeof text - n, "%s=%s\n", f->key, FIELD_TEXT(c, f))
+                          : snprintf(text + n, sizeof text - n, "%s=%lld\n", f->key,
+                                     FIELD_NUMBER(c, f)));
     int fd = openat(dir_fd, "state.new", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    bool written = fd >= 0;
-    for (const struct field *f = fields; written && f < fields + COUNT(fields); f++)
-        written = (f->size ? dprintf(fd, "%s=%s\n", f->key, FIELD_TEXT(c, f))
-                           : dprintf(fd, "%s=%lld\n", f->key, FIELD_NUMBER(c, f))) > 0;
+    const bool written = fd >= 0 && write(fd, text, n) == (ssize_t)n;
     close_fd(&fd);
     return written ? renameat(dir_fd, "state.new", dir_fd, "state") : -1;
 }
@@ -2261,27 +2316,24 @@ static int write_at(int dir_fd, const char *name, const char *text) {
     return n < 0 ? -1 : 0;
 }
 
-/* A name's cgroup; with "" the parent of all. cgroup2 may be mounted alone, or beside version 1.
- * proc_pid_mountinfo(5) */
-static bool find_cgroup(const char *name, char path[PATH_MAX]) {
+/* The name's cgroup below the mount of cgroup2, which may be alone or beside version 1's; false
+ * if there is none. proc_pid_mountinfo(5) */
+static bool find_cgroup(struct container *c) {
     char line[2 * PATH_MAX], where[PATH_MAX - 100], procs[PATH_MAX];
-    FILE *f = fopen("/proc/self/mountinfo", "re");
-    bool found = false;
+    FILE *f = c->cgroup[0] ? NULL : fopen("/proc/self/mountinfo", "re");
     while (f && fgets(line, sizeof line, f)) {
         if (!strstr(line, " - cgroup2 ") || sscanf(line, "%*s %*s %*s %*s %3990s", where) != 1)
             continue;
         snprintf(procs, sizeof procs, "%s/cgroup.procs", where);
-        if (access(procs, F_OK) < 0) continue; /* hidden by a later mount */
-        snprintf(path, PATH_MAX, "%s/" CGROUP_DIR "%s%s", where, *name ? "/" : "", name);
-        found = true;
+        if (access(procs, F_OK) == 0) /* else it is hidden by a later mount */
+            snprintf(c->cgroup, sizeof c->cgroup, "%s/" CGROUP_DIR "/%s", where, c->name);
     }
     if (f) fclose(f);
-    return found;
+    return c->cgroup[0];
 }
 
-static int open_cgroup(const char *name) {
-    char path[PATH_MAX];
-    return find_cgroup(name, path) ? open(path, O_DIRECTORY | O_CLOEXEC) : -1;
+static int open_cgroup(struct container *c) {
+    return find_cgroup(c) ? open(c->cgroup, O_DIRECTORY | O_CLOEXEC) : -1;
 }
 
 /*
@@ -2289,15 +2341,18 @@ static int open_cgroup(const char *name) {
  * entries of each directory are moved up, until all are at the top, empty, and can go.
  */
 static void remove_tree(const char *path) {
-    unsigned moved = 0;
-    for (int i = 0; rmdir(path) < 0 && errno == ENOTEMPTY && i < 1000; i++) {
+    unsigned moved = 0, before = ~0U;
+    while (rmdir(path) < 0 && errno == ENOTEMPTY && moved != before) {
+        before = moved;
         DIR *top = opendir(path), *below;
         struct dirent *e, *inner;
         while (top && (e = readdir(top)) != NULL) {
             const int fd = dirfd(top);
-            if (unlinkat(fd, e->d_name, 0) == 0 || unlinkat(fd, e->d_name, AT_REMOVEDIR) == 0 ||
-                strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
+            if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0) continue;
+            if (unlinkat(fd, e->d_name, 0) == 0 || unlinkat(fd, e->d_name, AT_REMOVEDIR) == 0) {
+                moved++;
                 continue;
+            }
             const int down = sys_openat2(fd, e->d_name, O_RDONLY | O_DIRECTORY,
                                          RESOLVE_NO_XDEV | RESOLVE_NO_SYMLINKS | RESOLVE_BENEATH);
             below = down < 0 ? NULL : fdopendir(down);
