@@ -504,6 +504,21 @@ END
   gone "$program"
 }
 
+@test "lifecycle: an exec that cannot make a process, or join, does the container no harm" {
+  local call
+  requires strace
+  up "$ALPINE" c1 none
+  for call in clone3:error=EAGAIN pipe2:error=EMFILE setns:error=EPERM; do
+    refuses container_engine lab strace -qq -o /dev/null -e "inject=$call:when=1" \
+      "$ENGINE" exec c1 true
+    try -0 ce exec c1 true
+  done
+  # In the child, which strace follows.
+  refuses setsid lab strace -f -qq -o /dev/null -e inject=setsid:error=EPERM \
+    "$ENGINE" exec c1 true
+  try -0 ce exec c1 true
+}
+
 # Looks, as fast as it can, into processes that came from outside (their parent is 0) and are not
 # yet the program. Whether they were not, is asked again after the look. $1: the program's name.
 ATTACK='
