@@ -109,7 +109,7 @@ enum {
     STOP_SECONDS = 10,   /* from TERM to KILL, as docker does */
     LOG_BYTES = 1 << 20, /* of a detached container's output; one older file is kept */
     REPORT_FD = 3,       /* the only descriptor besides 0, 1, 2 that lives until exec */
-    FDS = 13,            /* in struct container */
+    FDS = 14,            /* in struct container */
 };
 
 enum choice { AUTO, ON, OFF };
@@ -175,6 +175,7 @@ struct container {
             int run_fd, layer_fd, cgroup_fd;   /* its directories */
             int users_fd, host_mounts_fd;      /* namespaces: for the maps, and to return to */
             int root_fd;                       /* merged tree; in the child: its root-to-be */
+            int join_fd;                       /* exec: the first process */
             int pid_fd, report_fd, go_fd;      /* the child, and our ends of the pipes to it */
             int terminal_fd;                   /* its terminal's master, or (-d) its output */
             int signal_fd, log_fd, running_fd; /* running: the process the user started */
@@ -1027,7 +1028,7 @@ static sigset_t hold_signals(void) {
  * joined the container's PID namespace and needs no new ones.
  */
 static int clone_child(struct container *c) {
-    const bool joining = c->pid_fd >= 0;
+    const bool joining = c->join_fd >= 0;
     const uint64_t flags = joining ? 0
                                    : CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC |
                                          CLONE_NEWNET | CLONE_NEWCGROUP |
@@ -1072,7 +1073,6 @@ static int clone_child(struct container *c) {
     if (pid < 0)
         return fail(c, "cannot make a process%s",
                     errno == ENOMEM || errno == EAGAIN ? " (are the limits too low?)" : "");
-    close_fd(&c->pid_fd);
     c->pid_fd = child_fd;
     c->pid = pid;
     c->start = start_time(pid);
@@ -1978,7 +1978,7 @@ static int inspect(struct container *c, char **argv) {
 static int join(struct container *c) {
     const int kinds = CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWNET | CLONE_NEWCGROUP |
                       (c->users == OFF ? 0 : CLONE_NEWUSER);
-    return setns(c->pid_fd, kinds) < 0 ? fail(c, "cannot join the container") : leave_session(c);
+    return setns(c->join_fd, kinds) < 0 ? fail(c, "cannot join the container") : leave_session(c);
 }
 
 /* terminal: one of the container's. Its /dev may have changed, so what is opened is checked. */
@@ -2011,7 +2011,10 @@ static int exec_in(struct container *c, char **argv) {
     complete_environment(c);
     c->argv = argv + 1;
     close_fd(&c->run_fd);
-    if (prctl(PR_SET_DUMPABLE, 0) < 0 || setns(c->pid_fd, CLONE_NEWPID) < 0)
+    c->join_fd = c->pid_fd;
+    c->pid_fd = -1; /* no child of ours yet, and that one is not ours to end */
+    c->pid = -1;
+    if (prctl(PR_SET_DUMPABLE, 0) < 0 || setns(c->join_fd, CLONE_NEWPID) < 0)
         die("cannot join %s: %s", c->name, strerror(errno));
     const int status = walk(c, exec_host_steps, COUNT(exec_host_steps));
     close_all(c);
