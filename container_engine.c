@@ -1362,9 +1362,18 @@ static int serve(struct container *c) {
 /* ---- The child's steps ------------------------------------------------------------------ */
 
 /* Wait for a byte from the engine. End-of-file instead: it died, and nobody is to be told. */
-static void wait_for_engine(struct container *c) {
+static int wait_for_engine(struct container *c) {
     char byte;
-    if (read(c->go_fd, &byte, 1) != 1) _exit(ENGINE_FAILED);
+    const ssize_t n = read(c->go_fd, &byte, 1);
+    if (n == 0) _exit(ENGINE_FAILED);
+    return n < 0 ? fail(c, "cannot hear the engine") : 0;
+}
+
+static int tell_engine(struct container *c, int kind) {
+    c->report.kind = kind;
+    c->report.terminal_fd = c->terminal_fd;
+    return write(c->report_fd, &c->report, sizeof c->report) < 0 ? fail(c, "cannot tell the engine")
+                                                                 : 0;
 }
 
 /* Groups go first, for a mere user may not change them. Whenever credentials change, the kernel
@@ -1395,8 +1404,7 @@ static int leave_session(struct container *c) {
  * MS_PRIVATE ends that. mount_namespaces(7)
  */
 static int make_private(struct container *c) {
-    wait_for_engine(c); /* for our user ids */
-    if (leave_session(c) < 0) return -1;
+    if (wait_for_engine(c) < 0 || leave_session(c) < 0) return -1; /* it maps our user ids */
     return mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ? fail(c, "mount /") : 0;
 }
 
@@ -1432,8 +1440,8 @@ static int bind_inside(struct container *c, const char *source, const char *targ
                        unsigned long flags) {
     char path[64];
     int tree_fd = sys_open_tree(source[0] == '/' ? AT_FDCWD : c->root_fd, source, AT_RECURSIVE);
-    int target_fd = open_inside(c, target, directory, RESOLVE_NO_SYMLINKS);
-    int result = tree_fd < 0 || target_fd < 0 ? -1 : sys_move_mount(tree_fd, target_fd, "");
+    int target_fd = tree_fd < 0 ? -1 : open_inside(c, target, directory, RESOLVE_NO_SYMLINKS);
+    int result = target_fd < 0 ? -1 : sys_move_mount(tree_fd, target_fd, "");
     snprintf(path, sizeof path, "/proc/self/fd/%d", tree_fd);
     if (result == 0 && flags) result = mount(NULL, path, NULL, MS_REMOUNT | MS_BIND | flags, NULL);
     if (result < 0) fail(c, "%s on /%s", source, target);
@@ -1472,18 +1480,20 @@ static int mount_proc(struct container *c) {
         (c->cgroup_fd >= 0 &&
          mount_inside(c, "cgroup2", "sys/fs/cgroup", quiet | MS_RDONLY, NULL) < 0))
         return -1;
-    for (size_t i = 0; i < COUNT(masked); i++) {
-        if (fstatat(c->root_fd, masked[i], &s, AT_SYMLINK_NOFOLLOW) < 0)
+    for (size_t i = 0; i < COUNT(masked) + COUNT(read_only); i++) {
+        const bool mask = i < COUNT(masked);
+        const char *path = mask ? masked[i] : read_only[i - COUNT(masked)];
+        if (fstatat(c->root_fd, path, &s, AT_SYMLINK_NOFOLLOW) < 0) {
+            if (errno != ENOENT) return fail(c, "/%s", path);
             continue; /* this kernel has none */
-        if (S_ISDIR(s.st_mode)
-                ? mount_inside(c, "tmpfs", masked[i], quiet | MS_RDONLY, "size=0,mode=555") < 0
-                : bind_inside(c, "/dev/null", masked[i], false, 0) < 0)
+        }
+        const bool directory = S_ISDIR(s.st_mode);
+        if ((mask && directory
+                 ? mount_inside(c, "tmpfs", path, quiet | MS_RDONLY, "size=0,mode=555")
+                 : bind_inside(c, mask ? "/dev/null" : path, path, directory,
+                               mask ? 0 : quiet | MS_RDONLY)) < 0)
             return -1;
     }
-    for (size_t i = 0; i < COUNT(read_only); i++)
-        if (fstatat(c->root_fd, read_only[i], &s, AT_SYMLINK_NOFOLLOW) == 0 &&
-            bind_inside(c, read_only[i], read_only[i], S_ISDIR(s.st_mode), quiet | MS_RDONLY) < 0)
-            return -1;
     return 0;
 }
 
@@ -1533,8 +1543,8 @@ static int mount_dev(struct container *c) {
     for (size_t i = 0; i < COUNT(devices); i++) {
         snprintf(path, sizeof path, "/dev/%s", devices[i].name);
         if (bind_inside(c, path, path + 1, false, 0) < 0) return -1;
-        if (fstatat(c->root_fd, path + 1, &s, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISCHR(s.st_mode) ||
-            s.st_rdev != makedev(devices[i].major, devices[i].minor))
+        if (fstatat(c->root_fd, path + 1, &s, AT_SYMLINK_NOFOLLOW) < 0) return fail(c, "%s", path);
+        if (!S_ISCHR(s.st_mode) || s.st_rdev != makedev(devices[i].major, devices[i].minor))
             return refuse(c, "the host's %s is not the device of that name", path);
     }
     for (size_t i = 0; i < COUNT(links); i++)
@@ -1601,8 +1611,8 @@ static int drop_capabilities(struct container *c) {
     struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
     struct __user_cap_data_struct sets[2] = {{0, 0, 0}, {0, 0, 0}};
 
-    for (int i = 0; prctl(PR_CAPBSET_READ, i) >= 0; i++)
-        if (!BIT(c->capabilities, i) && prctl(PR_CAPBSET_DROP, i) < 0)
+    for (int i = 0, has; (has = prctl(PR_CAPBSET_READ, i)) >= 0 || errno != EINVAL; i++)
+        if (has < 0 || (has && !BIT(c->capabilities, i) && prctl(PR_CAPBSET_DROP, i) < 0))
             return fail(c, "cannot drop capability %d", i);
     prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
     if (become_user(c, (uid_t)c->uid, (gid_t)c->gid) < 0) return -1;
@@ -1741,21 +1751,17 @@ static int explain_exec(struct container *c) {
  * be inside: one open directory of the host would be a way out (CVE-2024-21626).
  */
 static int execute(struct container *c) {
-    struct report *r = &c->report;
     char cwd[PATH_MAX];
     sigset_t none;
 
-    r->kind = WAITING;
-    r->terminal_fd = c->terminal_fd;
-    if (write(c->report_fd, r, sizeof *r) < 0) return -1;
-    wait_for_engine(c);
+    if (tell_engine(c, WAITING) < 0 || wait_for_engine(c) < 0) return -1;
     if (!c->argv[0]) {
         c->shell[0] = access("/bin/bash", X_OK) == 0 ? "/bin/bash" : "/bin/sh";
         c->argv = c->shell;
     }
     if (chdir(c->cwd) < 0) return fail(c, "-w %s", c->cwd);
-    if (!getcwd(cwd, sizeof cwd) || cwd[0] != '/')
-        return refuse(c, "the working directory is outside of the container");
+    if (!getcwd(cwd, sizeof cwd)) return fail(c, "getcwd");
+    if (cwd[0] != '/') return refuse(c, "the working directory is outside of the container");
     for (int i = 0; i < 3; i++)
         if (dup2(c->stdio[i], i) < 0) return fail(c, "dup2");
     if (c->relay && ioctl(0, TIOCSCTTY, 0) < 0) return fail(c, "cannot make the terminal its own");
@@ -1766,8 +1772,7 @@ static int execute(struct container *c) {
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     signal(SIGPIPE, SIG_DFL);
-    r->kind = READY;
-    if (write(c->report_fd, r, sizeof *r) < 0) return -1;
+    if (tell_engine(c, READY) < 0) return -1;
     environ = c->environment;
     execvp(c->argv[0], c->argv);
     return explain_exec(c);
