@@ -5,41 +5,34 @@
 #
 # The engine wants a host whose cgroup controllers are all in cgroup v2. Many machines are not
 # like that, and a test must not rearrange the machine it runs on. So qemu boots a Debian kernel
-# whose root file system is *this machine's own*, seen read-only: every tool that is installed
-# here is there, in the same place, and so is the working directory.
+# whose root file system is *this machine's own*, read-only: every tool that is installed here is
+# there, in the same place, and so is the working directory. Inside:
 #
-#     the VM's /            overlay:  lower = our / over 9p, read-only;  upper = a tmpfs
-#     /tmp /run /dev/shm    tmpfs, empty (but /tmp is as it is here when the working directory,
-#                           an argument or a variable that is handed through lies in it)
-#     /sys/fs/cgroup        cgroup2 with all controllers, nothing enabled below the root yet
-#     /var/lib/ce-disk      a fresh ext4 disk (9p and overlay can neither be idmapped nor be an
-#                           overlay's upper layer); /var/lib/container_engine lies on it, too
-#     network               lo, and no card: nothing can get out
+#     /                   overlay:  lower = our / over 9p, read-only;  upper = a tmpfs
+#     /tmp                an empty tmpfs; or as it is here, when the working directory, an argument
+#                         or a variable that is handed through lies in it
+#     /sys/fs/cgroup      cgroup2 with all controllers, nothing enabled below the root yet
+#     /var/lib/ce-disk    a fresh ext4 disk (9p and overlay can neither be idmapped nor be an
+#                         overlay's upper layer); /var/lib/container_engine lies on it, too
+#     network             lo, and no card: nothing can get out
 #
 # COMMAND runs as root, without input; its output, errors and exit status are ours. 124: it took
 # longer than --timeout, 125: the VM itself failed. Nothing it writes ever reaches this machine.
 # Handed through: CE_*, BATS_*, MUST_WORK, CI, ENGINE, TERM and PATH. CE_DISK names the disk.
 #
 # SUITE is the Debian release whose kernel is booted: bullseye (5.10), bookworm (6.1, the default),
-# trixie (6.12) or sid. apt fetches and verifies it, from the mirror that this machine uses
-# (CE_DEBIAN_MIRROR names another); it is unpacked to $CE_CACHE, ~/.cache/container_engine by
-# default, and never installed. CE_CONSOLE=FILE keeps what the kernel says.
+# trixie (6.12) or sid. apt fetches and verifies it, from the mirror that this machine uses (or
+# CE_DEBIAN_MIRROR); it is unpacked to $CE_CACHE, ~/.cache/container_engine by default, and never
+# installed. CE_CONSOLE=FILE keeps what the kernel says.
 set -euo pipefail
 PATH=$PATH:/usr/sbin:/sbin # a user who is not root can run a VM as well
-ulimit -c 0
 
-suite=bookworm cpus=2 memory=2048 limit=0
+suite=bookworm cpus=2 memory=2048 limit=0 tmp='' qemu=''
 cache=${CE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/container_engine}
-tmp='' qemu=''
 
-die() {
-  printf 'vm.sh: %s\n' "$*" >&2
-  exit 125
-}
+die() { printf 'vm.sh: %s\n' "$*" >&2 && exit 125; }
 
-# ---- getting ready: qemu, and a kernel --------------------------------------------------------
-
-# Sets what differs between the two processors: Debian's and qemu's names for things.
+# What differs between the two processors.
 choose_machine() {
   case $(uname -m) in
     x86_64) arch=amd64 package=qemu-system-x86 console=ttyS0 machine=pc ;;
@@ -62,15 +55,14 @@ ensure_tools() {
     die "cannot install ${missing[*]}: $(tail -n 1 "$tmp/log"); install them by hand, as root"
 }
 
-# apt, with a directory of its own for everything: the machine's package lists stay as they are.
-# It checks the index's signature against Debian's keys, and each package against the index.
+# apt-TOOL, with DIR for all its files: the machine's own package lists stay as they are. It checks
+# the index's signature against Debian's keys, and each package against the index.
 private_apt() {
   local dir=$1 tool=$2
-  shift 2
-  "$tool" -q -o Dir::Etc::SourceList="$dir/sources.list" -o Dir::Etc::SourceParts=- \
+  "apt-$tool" -q -o Dir::Etc::SourceList="$dir/sources.list" -o Dir::Etc::SourceParts=- \
     -o Dir::Etc::PreferencesParts=- -o Dir::State="$dir" -o Dir::State::status=/dev/null \
     -o Dir::Cache="$dir" -o APT::Architecture="$arch" -o APT::Architectures="$arch" \
-    -o Acquire::Languages=none -o APT::Sandbox::User=root "$@"
+    -o Acquire::Languages=none -o APT::Sandbox::User=root "${@:3}"
 }
 
 # Downloads busybox and the kernel into DIR, from the mirror in this machine's own configuration.
@@ -81,14 +73,13 @@ download_packages() {
   mirror=${CE_DEBIAN_MIRROR:-$(apt-get indextargets --format '$(ORIGIN)/$(LABEL) $(REPO_URI)' |
     awk '$1 == "Debian/Debian" && !n++ { print $2 }')}
   [[ -n $mirror ]] || die "no Debian mirror: run apt-get update, or set CE_DEBIAN_MIRROR to a URL"
-  [[ -e $key ]] || die "$key is missing: install debian-archive-keyring"
+  [[ -e $key ]] || die "no $key: install the package debian-archive-keyring"
   printf 'deb [signed-by=%s] %s %s main\n' "$key" "$mirror" "$suite" >"$dir/sources.list"
-  mkdir "$dir/lists" "$dir/archives"
   {
-    private_apt "$dir" apt-get update --error-on=any &&
-      packages=$(private_apt "$dir" apt-cache depends -i --recurse "linux-image-$arch" |
+    private_apt "$dir" get update --error-on=any &&
+      packages=$(private_apt "$dir" cache depends -i --recurse "linux-image-$arch" |
         grep -E '^linux-(image|binary|modules)-[0-9]') && mapfile -t packages <<<"$packages" &&
-      (cd "$dir" && private_apt "$dir" apt-get download busybox-static "${packages[@]}")
+      (cd "$dir" && private_apt "$dir" get download busybox-static "${packages[@]}")
   } >"$dir/log" 2>&1 ||
     die "cannot download the kernel of $suite: $(grep . "$dir/log" | tail -n 1)"
 }
@@ -109,13 +100,13 @@ unpack_image() {
 # first file system, with the modules that must be there from the start, in their order. (What
 # modprobe does not find is built in. Drivers for real hardware are left out.)
 unpack_packages() {
-  local dir=$1 tree=$1/tree first=$1/first new=$1/new deb version module image n=100
+  local dir=$1 tree=$1/tree first=$1/first new=$1/new deb version module image n
   mkdir -p "$tree" "$first/modules" "$new/lib"
   for deb in "$dir"/*.deb; do
     dpkg-deb --fsys-tarfile "$deb" | tar -x -C "$tree" --wildcards --exclude='*/kernel/sound' \
       --exclude='*/drivers/[!bcnv]*' --exclude='*/net/wireless' --exclude='*/net/ethernet'
   done
-  find "$tree" -path '*bin/busybox' -type f -exec cp -t "$new" {} \; -exec cp -t "$first" {} \;
+  find "$tree" -path '*bin/busybox' -type f -exec cp -t "$new" {} \; -exec mv -t "$first" {} \;
   image=$(find "$tree" -name 'vmlinuz*' -type f)
   if [[ $arch == amd64 ]]; then unpack_image "$image"; else cat "$image"; fi >"$new/kernel"
   find "$tree" -path '*lib/modules' -prune -exec mv -t "$new/lib" {} \;
@@ -123,11 +114,9 @@ unpack_packages() {
   depmod -b "$new" "$version" 2>"$dir/log" || die "depmod: $(tail -n 1 "$dir/log")"
   for module in virtio_pci virtio_blk virtio_console 9pnet_virtio 9p overlay ext4; do
     modprobe -d "$new" -S "$version" --show-depends "$module" 2>/dev/null || continue
-  done | awk '$1 == "insmod" && !seen[$2]++ { print $2 }' |
-    while read -r module; do
-      n=$((n + 1)) # xz -f copies what is not packed
-      xz -dcf "$module" >"$first/modules/$n.ko"
-    done
+  done | awk '$1 == "insmod" && !seen[$2]++ { print 100 + ++n, $2 }' | while read -r n module; do
+    xz -dcf "$module" >"$first/modules/$n.ko" # with -f, what is not packed is copied
+  done
   (cd "$first" && find . | ./busybox cpio -o -H newc 2>/dev/null) >"$new/initrd"
 }
 
@@ -136,8 +125,7 @@ ensure_kernel() {
   local dir=$cache/part
   kernel=$cache/$suite-$arch
   [[ ! -d $kernel ]] || return 0
-  rm -rf "$dir"
-  mkdir "$dir"
+  rm -rf "$dir" && mkdir "$dir"
   download_packages "$dir"
   unpack_packages "$dir"
   mv "$dir/new" "$kernel"
@@ -151,22 +139,18 @@ choose_acceleration() {
   known=$cache/acceleration-$(</proc/sys/kernel/random/boot_id)
   if [[ ! -e $known ]]; then
     rm -f "$cache"/acceleration-*
-    if [[ -w /dev/kvm ]] && timeout -k 1 10 "$program" -accel kvm -machine "$machine" -cpu max \
-      -nodefaults -display none -no-reboot -kernel "$kernel/kernel" -append panic=-1
+    if [[ -w /dev/kvm ]] && ulimit -c 0 && timeout -k 1 10 "$program" -accel kvm -cpu max \
+      -machine "$machine" -nodefaults -display none -no-reboot -kernel "$kernel/kernel" \
+      -append panic=-1
     then echo kvm; else echo tcg,thread=multi; fi >"$known" 2>/dev/null
   fi
   acceleration=$(<"$known")
 }
 
-# ---- what runs inside ---------------------------------------------------------------------------
-
-# The caller's variables, as commands for bash.
+# The variables that are handed through, as commands for bash.
 handed_through() {
-  local name
-  for name in $(compgen -e); do
-    [[ ! $name =~ ^(CE_|BATS_)|^(MUST_WORK|CI|ENGINE|TERM)$ ]] ||
-      printf 'export %s=%q\n' "$name" "${!name}"
-  done
+  # shellcheck disable=SC2046 # many names
+  declare -p $(compgen -e | grep -E '^(CE_|BATS_)|^(MUST_WORK|CI|ENGINE|TERM|PATH)$')
 }
 
 # The first program in the VM, run by busybox (emulated programs start slowly, and most so from
@@ -174,9 +158,9 @@ handed_through() {
 write_init() {
   local share_tmp=false
   [[ "$PWD/ $* $(handed_through)" != */tmp/* ]] || share_tmp=true
-  printf '#!/busybox sh\nkernel=%q now=%q share_tmp=%q\n' "$kernel" "$(date +%s)" "$share_tmp"
+  printf '#!/busybox sh\nset -e\nkernel=%q now=%s share_tmp=%s\n' \
+    "$kernel" "$(date +%s)" "$share_tmp"
   cat <<'INIT'
-set -e
 /busybox mkdir -p /bin /dev /host /writes /vm
 /busybox --install -s /bin
 PATH=/bin
@@ -197,7 +181,7 @@ mkdir dev/pts dev/shm dev/mqueue
 mount -t devpts -o nosuid,noexec,gid=5,mode=620,ptmxmode=666 devpts dev/pts
 mount -t tmpfs -o nosuid,nodev tmpfs dev/shm
 mount -t mqueue -o nosuid,nodev,noexec mqueue dev/mqueue
-mknod dev/loop-control c 10 237
+mknod dev/loop-control c 10 237 # opening it loads the module
 ln -s /proc/self/fd dev/fd && ln -s fd/0 dev/stdin && ln -s fd/1 dev/stdout && ln -s fd/2 dev/stderr
 mount -t tmpfs -o nosuid,nodev,mode=755 tmpfs run
 "$share_tmp" || mount -t tmpfs -o nosuid,nodev tmpfs tmp
@@ -206,8 +190,7 @@ mkdir var/lib/ce-disk/container_engine run/lock run/vm
 mount --bind var/lib/ce-disk/container_engine var/lib/container_engine
 mount --make-rshared /vm
 [ "$(date +%s)" -ge "$now" ] || date -s "@$now" >/dev/null
-hostname vm
-ip link set lo up
+hostname vm; ip link set lo up
 until ls dev | grep -q 'vport.*p3'; do sleep 0.02; done
 for port in 1 2 3; do ln -s "$(echo /vm/dev/vport*p$port | cut -c 4-)" "run/vm/port$port"; done
 mkfifo run/vm/out run/vm/err
@@ -219,12 +202,10 @@ INIT
 # The second: the command. Its output goes through pipes, because a port can be opened only once,
 # and programs do open /dev/stdout again. The status has a port to itself: no output can fake it.
 write_start() {
-  printf 'export HOME=/root CE_DISK=/var/lib/ce-disk PATH=%q\n' "$PATH"
   handed_through
+  printf 'export HOME=/root CE_DISK=/var/lib/ce-disk\n'
   printf 'cat /run/vm/out >/run/vm/port1 & cat /run/vm/err >/run/vm/port2 &\n'
-  printf '(cd %q && exec --' "$PWD"
-  printf ' %q' "$@"
-  printf ') </dev/null >/run/vm/out 2>/run/vm/err\n'
+  printf '(cd %q && exec -- %s) </dev/null >/run/vm/out 2>/run/vm/err\n' "$PWD" "${*@Q}"
   cat <<'START'
 status=$?
 readers=$(jobs -p)
@@ -235,8 +216,6 @@ echo b >/proc/sysrq-trigger
 START
 }
 
-# ---- the VM, seen from outside ------------------------------------------------------------------
-
 # Starts qemu, on files that lose their names at once: whatever kills us, nothing is left. It
 # writes output to files, which never make it wait, so that none is lost when the VM ends.
 start_vm() {
@@ -246,20 +225,18 @@ start_vm() {
   chmod +x "$tmp/init"
   (cd "$tmp" && printf 'init\nstart\n' | "$kernel/busybox" cpio -o -H newc 2>/dev/null) |
     cat "$kernel/initrd" - >"$tmp/initrd"
-  truncate -s 4G "$tmp/disk"
-  mkfs.ext4 -q -F -O ^has_journal "$tmp/disk"
+  truncate -s 4G "$tmp/disk" && mkfs.ext4 -q -F -O ^has_journal "$tmp/disk"
   exec {disk}<>"$tmp/disk" {initrd}<"$tmp/initrd" {log}<>"$tmp/log" \
     {out}<>"$tmp/out" {err}<>"$tmp/err" {end}<>"$tmp/end"
   rm -rf "$tmp"
   setpriv --pdeathsig KILL "$program" -accel "$acceleration" -machine "$machine" -cpu max \
     -smp "$cpus" -m "$memory" -nodefaults -no-user-config -no-reboot -display none \
     -kernel "$kernel/kernel" -initrd "/proc/self/fd/$initrd" \
-    -append "console=$console quiet panic=-1" \
+    -append "console=$console quiet panic=-1 no_timer_check" \
     -chardev "file,id=log,append=on,path=${CE_CONSOLE:-/proc/self/fd/$log}" -serial chardev:log \
     -fsdev local,id=root,path=/,security_model=none,readonly=on,multidevs=remap \
-    -device virtio-9p-pci,fsdev=root,mount_tag=root \
+    -device virtio-9p-pci,fsdev=root,mount_tag=root -device virtio-serial-pci,ioeventfd=off \
     -drive "if=virtio,format=raw,cache=unsafe,file.locking=off,file=/proc/self/fd/$disk" \
-    -device virtio-serial-pci,ioeventfd=off \
     -chardev "file,id=out,path=/proc/self/fd/$out" -device virtserialport,nr=1,chardev=out \
     -chardev "file,id=err,path=/proc/self/fd/$err" -device virtserialport,nr=2,chardev=err \
     -chardev "file,id=end,path=/proc/self/fd/$end" -device virtserialport,nr=3,chardev=end \
@@ -274,14 +251,11 @@ follow_vm() {
   errors=$!
   timeout "$limit" "${follow[@]}" <&"$out" &
   wait $! || result=$?
-  if ((result)); then # 124: time is up; anything else: nobody reads our output any longer
-    ((result != 124)) || printf 'vm.sh: stopped after %s s\n' "$limit" >&2
-    return "$result"
-  fi
+  ((result != 124)) || printf 'vm.sh: stopped after %s s\n' "$limit" >&2
+  ((result == 0)) || return "$result" # 124, or 141: nobody reads our output any longer
   wait "$errors"
-  read -r status <&"$end" || true
-  [[ -n $status ]] || die "the VM ended before the command (memory: $memory MB); its last words:" \
-    "$(tr -d '\r' <&"$log" | grep -av '^ *$' | grep -avE '^\[ *[0-9.]+\]  ' | tail -n 1)"
+  read -r status <&"$end" || die "the VM ended before the command (memory: $memory MB):" \
+    "$(tr -d '\r' <&"$log" | grep -aE '^[^[]|panic' | tail -n 2 | paste -sd ' ')"
   return "$status"
 }
 
@@ -289,31 +263,30 @@ clean_up() {
   local status=$?
   rm -rf "$tmp"
   [[ -n $qemu || $status == @(125|130|143) ]] || die "cannot get the VM ready: see above"
-  [[ -z $qemu ]] || ! kill -KILL "$qemu" 2>/dev/null || wait "$qemu" 2>/dev/null || true
+  ! kill -KILL "$qemu" 2>/dev/null || wait "$qemu" 2>/dev/null || true
 }
 
 main() {
   local lock
-  while (($#)); do
+  while (($# > 1)); do
     case $1 in
-      --kernel) suite=${2:?} ;;
-      --cpus) cpus=${2:?} ;;
-      --memory) memory=${2:?} ;;
-      --timeout) limit=${2:?} ;;
+      --kernel) suite=$2 ;;
+      --cpus) cpus=$2 ;;
+      --memory) memory=$2 ;;
+      --timeout) limit=$2 ;;
       --) shift && break ;;
       -*) die "unknown option $1" ;;
       *) break ;;
     esac
     shift 2
   done
-  (($#)) || die "usage: vm.sh [--kernel SUITE] [--cpus N] [--memory MB] [--timeout S] COMMAND..."
+  [[ ${1--} != -* ]] || die "no command, or half an option: the first lines of $0 tell how"
   trap clean_up EXIT
   trap 'exit 130' INT
   trap 'exit 143' HUP TERM
   tmp=$(mktemp -d)
   choose_machine
-  mkdir -p "$cache"
-  cache=$(realpath "$cache")
+  mkdir -p "$cache" && cache=$(realpath "$cache")
   exec {lock}>"$cache/lock" # several VMs may start at once: one of them gets things ready
   flock "$lock"
   ensure_tools
