@@ -121,6 +121,8 @@ c1() {
 @test "engine: -u sets user and group, and leaves no other group" {
   try -0 ce -u 1000:1001 "$ALPINE" c1 none sh -c 'id -u; id -g; id -G'
   [[ $output == $'1000\n1001\n1001' ]]
+  try -0 lab setpriv --groups 4,5 "$ENGINE" -u 1000:1001 "$ALPINE" c1 none id -G
+  [[ $output == 1001 ]]
   try -0 ce -u 1000 "$ALPINE" c1 none sh -c 'id -u; id -G | wc -w'
   [[ $output == $'1000\n1' ]]
   refuses -u ce -u wheel "$ALPINE" c1 none true

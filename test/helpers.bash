@@ -157,6 +157,18 @@ init_pid() { # NAME
   lab sed -n 's/^pid=//p' "/run/container_engine/$1/state"
 }
 
+# What share of one CPU the container NAME uses, in hundredths, over five seconds. Figure and clock
+# are read without a process in between, which on a busy machine would take its own time.
+cpu_share() { # NAME
+  local stat=$LAB_CGROUP/container_engine/$1/cpu.stat key t0 t1 used0 used1
+  read -r key used0 <"$stat"
+  t0=${EPOCHREALTIME/[.,]/}
+  sleep 5
+  read -r key used1 <"$stat"
+  t1=${EPOCHREALTIME/[.,]/}
+  [[ $key == usage_usec ]] && echo "$(((used1 - used0) * 100 / (t1 - t0)))"
+}
+
 # Emulated machines are slow: CE_SLOW multiplies every patience.
 wait_until() {
   local end=$((SECONDS + $1 * ${CE_SLOW:-1}))

@@ -28,16 +28,6 @@ start_c1() {
   wait_until 10 grep -qs ready "$BATS_TEST_TMPDIR/c1.out"
 }
 
-# Hundredths of the CPU that c1 used over five seconds.
-measure_share() {
-  local used t0 t1
-  used=$(field usage_usec cpu.stat)
-  t0=${EPOCHREALTIME/[.,]/}
-  sleep 5
-  t1=${EPOCHREALTIME/[.,]/}
-  echo "$((($(field usage_usec cpu.stat) - used) * 100 / (t1 - t0)))"
-}
-
 @test "limits: half a CPU, 50 MiB without swap, killed as one, 64 processes" {
   try -0 ce "$ALPINE" c1 none sh -c '
     cd /sys/fs/cgroup && cat cpu.max memory.max memory.swap.max memory.oom.group pids.max'
@@ -75,7 +65,7 @@ measure_share() {
 @test "limits: a busy program gets half a CPU, within 2 points, over 5 seconds" {
   start_c1 -- 'while :; do :; done'
   local share
-  share=$(measure_share)
+  share=$(cpu_share c1)
   echo "share: $share %"
   ((share >= 48 && share <= 52))
 }
@@ -83,7 +73,7 @@ measure_share() {
 @test "limits: two busy programs in one container share that half" {
   start_c1 -- 'while :; do :; done & while :; do :; done'
   local share
-  share=$(measure_share)
+  share=$(cpu_share c1)
   echo "share: $share %"
   ((share >= 48 && share <= 52))
 }
@@ -91,7 +81,7 @@ measure_share() {
 @test "limits: --cpus 0.2 is 20 %" {
   start_c1 --cpus 0.2 -- 'while :; do :; done'
   local share
-  share=$(measure_share)
+  share=$(cpu_share c1)
   echo "share: $share %"
   ((share >= 18 && share <= 22))
 }
@@ -140,7 +130,6 @@ END
   # It stays there, and the kernel says that it had to stop somebody.
   sleep 1
   [[ $(cgroup pids.current) -eq 20 && $(field max pids.events) -gt 0 ]]
-  [[ $(cgroup cgroup.procs | wc -l) -eq 20 ]]
   # The host forks as ever.
   try -0 sh -c 'for i in 1 2 3 4 5 6 7 8 9 10; do sleep 0 & done; wait'
 }

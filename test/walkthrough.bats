@@ -56,16 +56,12 @@ two_ping_each_other() {
 
 # The script in /home, like in the documents. It fits into 50 MiB, and gets half a CPU.
 stress_gets_half_a_cpu() {
-  local cgroup=$LAB_CGROUP/container_engine/centos1 used t0 t1 share
+  local share
   start centos1 "$ENGINE" -v "$REPO/test/stress_test.sh:/home/stress_test.sh:ro" "$1" \
     centos1 192.168.1.2 sh -c 'cd /home && sh ./stress_test.sh 20 1000'
-  wait_until 10 test -e "$cgroup/cpu.stat"
+  wait_until 10 test -e "$LAB_CGROUP/container_engine/centos1/cpu.stat"
   sleep 3
-  used=$(usage "$cgroup")
-  t0=${EPOCHREALTIME/[.,]/}
-  sleep 5
-  t1=${EPOCHREALTIME/[.,]/}
-  share=$((($(usage "$cgroup") - used) * 100 / (t1 - t0)))
+  share=$(cpu_share centos1)
   echo "share: $share %"
   ((share >= 48 && share <= 52))
 }
@@ -83,10 +79,6 @@ stress_is_stopped_at_50_mib() {
   echo "status: $status, peak: $peak"
   [[ $status -eq 137 ]]
   ((peak > 40 << 20 && peak <= 50 << 20))
-}
-
-usage() {
-  sed -n 's/^usage_usec //p' "$1/cpu.stat"
 }
 
 # --- alpine ------------------------------------------------------------------------------------
