@@ -243,7 +243,7 @@ static void restart_sealed(const struct container *c, bool without_users);
 static int open_inside(struct container *c, const char *path, bool directory, uint64_t how);
 static bool read_at(int dir_fd, const char *name, char *text, size_t size);
 static int write_at(int dir_fd, const char *name, const char *text);
-static bool find_cgroup(struct container *c);
+static int find_cgroup(struct container *c);
 static int open_cgroup(struct container *c);
 static void remove_tree(const char *path);
 static void close_fd(int *fd);
@@ -650,6 +650,7 @@ static void check_address(struct container *c, const char *text) {
 
     if (inet_pton(AF_INET, text, &address) != 1)
         die("address '%s': an IPv4 address such as 192.168.1.2 is needed, or none", text);
+    if (fd < 0) die("socket: %s", strerror(errno));
     COPY(its_address.ifr_name, c->bridge);
     COPY(its_mask.ifr_name, c->bridge);
     if (ioctl(fd, SIOCGIFADDR, &its_address) < 0 || ioctl(fd, SIOCGIFNETMASK, &its_mask) < 0)
@@ -870,6 +871,7 @@ static int open_layer(struct container *c) {
     snprintf(path, sizeof path, LIB_DIR "/%s", c->name);
     if (mkdir(LIB_DIR, 0700) < 0 && errno != EEXIST) return fail(c, LIB_DIR);
     const bool made = mkdir(path, 0700) == 0;
+    if (!made && errno != EEXIST) return fail(c, "%s", path);
     c->layer_fd = open(path, O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
     if (c->layer_fd < 0) {
         fail(c, "%s", path);
@@ -967,7 +969,9 @@ static void remove_layer(struct container *c) {
  */
 static int make_cgroup(struct container *c) {
     bool missing = false;
-    if (find_cgroup(c)) {
+    const int found = find_cgroup(c);
+    if (found < 0) return fail(c, "cannot look for cgroup2 in /proc/self/mountinfo");
+    if (found) {
         char *slash = strrchr(c->cgroup, '/');
         *slash = '\0';
         if (mkdir(c->cgroup, 0755) == 0) { /* else env.sh did it */
@@ -999,7 +1003,7 @@ static int make_cgroup(struct container *c) {
 /* Kill what is left in it and remove it; a cgroup with dying members stays busy for a while. */
 static void remove_cgroup(struct container *c) {
     char procs[4096], *rest, *line;
-    for (int i = 0; find_cgroup(c) && rmdir(c->cgroup) < 0 && errno == EBUSY && i < 2000; i++) {
+    for (int i = 0; find_cgroup(c) > 0 && rmdir(c->cgroup) < 0 && errno == EBUSY && i < 2000; i++) {
         int fd = open_cgroup(c);
         rest = procs;
         if (write_at(fd, "cgroup.kill", "1") < 0 && /* before Linux 5.14 */
@@ -1143,16 +1147,18 @@ static int run_ip(struct container *c, int netns_fd, const char *batch) {
  * flags as they are changes nothing, but waits for the lock under which it does. netdevice(7) */
 static int await_carrier(struct container *c) {
     struct ifreq r = {0};
-    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), result = fd;
     snprintf(r.ifr_name, sizeof r.ifr_name, "ve%08llx", c->pid);
-    for (int i = 0; i < 10000 && !(r.ifr_flags & IFF_RUNNING); i++)
-        if (ioctl(fd, SIOCGIFFLAGS, &r) < 0 || usleep(200) < 0) break;
-    const int set = ioctl(fd, SIOCSIFFLAGS, &r);
-    if (set < 0) fail(c, "%s", r.ifr_name);
+    for (int i = 0; i < 10000 && result >= 0 && !(r.ifr_flags & IFF_RUNNING); i++) {
+        usleep(i ? 200 : 0);
+        result = ioctl(fd, SIOCGIFFLAGS, &r);
+    }
+    if (result < 0 || ioctl(fd, SIOCSIFFLAGS, &r) < 0)
+        result = fail(c, "cannot ask for the carrier of %s", r.ifr_name);
+    else if (!(r.ifr_flags & IFF_RUNNING))
+        result = refuse(c, "%s has no carrier: is bridge %s up?", r.ifr_name, c->bridge);
     close_fd(&fd);
-    if (set == 0 && !(r.ifr_flags & IFF_RUNNING))
-        return refuse(c, "%s has no carrier: is bridge %s up?", r.ifr_name, c->bridge);
-    return set;
+    return result;
 }
 
 /*
@@ -2324,24 +2330,30 @@ static int write_at(int dir_fd, const char *name, const char *text) {
     return n < 0 ? -1 : 0;
 }
 
-/* The name's cgroup below the mount of cgroup2, which may be alone or beside version 1's; false
- * if there is none. proc_pid_mountinfo(5) */
-static bool find_cgroup(struct container *c) {
+/* The name's cgroup below the mount of cgroup2, which may be alone or beside version 1's. 1 if
+ * there is one, 0 if not, -1 if that cannot be seen. proc_pid_mountinfo(5) */
+static int find_cgroup(struct container *c) {
     char line[2 * PATH_MAX], where[PATH_MAX - 100], procs[PATH_MAX];
-    FILE *f = c->cgroup[0] ? NULL : fopen("/proc/self/mountinfo", "re");
-    while (f && fgets(line, sizeof line, f)) {
+    if (c->cgroup[0]) return 1;
+    FILE *f = fopen("/proc/self/mountinfo", "re");
+    int found = f ? 0 : -1;
+    while (found >= 0 && fgets(line, sizeof line, f)) {
         if (!strstr(line, " - cgroup2 ") || sscanf(line, "%*s %*s %*s %*s %3990s", where) != 1)
             continue;
         snprintf(procs, sizeof procs, "%s/cgroup.procs", where);
-        if (access(procs, F_OK) == 0) /* else it is hidden by a later mount */
-            snprintf(c->cgroup, sizeof c->cgroup, "%s/" CGROUP_DIR "/%s", where, c->name);
+        if (access(procs, F_OK) == 0)
+            found =
+                snprintf(c->cgroup, sizeof c->cgroup, "%s/" CGROUP_DIR "/%s", where, c->name) > 0;
+        else if (errno != ENOENT) /* which means hidden by a later mount */
+            found = -1;
     }
+    if (f && ferror(f)) found = -1;
     if (f) fclose(f);
-    return c->cgroup[0];
+    return found;
 }
 
 static int open_cgroup(struct container *c) {
-    return find_cgroup(c) ? open(c->cgroup, O_DIRECTORY | O_CLOEXEC) : -1;
+    return find_cgroup(c) > 0 ? open(c->cgroup, O_DIRECTORY | O_CLOEXEC) : -1;
 }
 
 /*
