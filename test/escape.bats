@@ -1,0 +1,697 @@
+#!/usr/bin/env bats
+# Ways out of a container, each tried with the Alpine and with the host's own root file system.
+#
+# Each check is first shown to see the weakness: where a wall is missing (`weak`, which is no more
+# than unshare --root; an option of the engine's that leaves the wall out; or the host itself)
+# the attack must work. Programs are in test/attacks; 0: it worked, 1: it was stopped.
+#
+# What a container can eat (processes, memory, processor) is in limits.bats.
+
+load helpers
+
+setup() {
+  requires root alpine host_rootfs gcc
+  OPTIONS=()
+  HOSTILE=$LAB/hostile VICTIM=$LAB/victim SECRET=$LAB/secret
+  ROOTS=("$LAB/attacked/alpine" "$LAB/attacked/host")
+  MODES=(--userns=on --userns=off)
+  [[ -d $LAB/attacked ]] || make_attacked
+  mkdir "$VICTIM"
+  echo secret >"$SECRET"
+  lab_snapshot
+}
+
+teardown() {
+  [[ -n ${BATS_TEST_SKIPPED-} ]] || leak_check
+  rm -rf --one-file-system "$HOSTILE" "$VICTIM"
+}
+
+# Copies of both, with the attacks in them.
+make_attacked() {
+  local dir=$LAB/attacked.part
+  mkdir "$dir"
+  gcc -std=gnu11 -O1 -static -o "$dir/attack" "$BATS_TEST_DIRNAME/attacks/attack.c"
+  gcc -O1 -static -nostdlib -ffreestanding -fno-stack-protector -o "$dir/loader" \
+    "$BATS_TEST_DIRNAME/attacks/loader.c"
+  cp -a "$ALPINE" "$dir/alpine"
+  cp -a "$HOST_ROOTFS" "$dir/host"
+  tee "$dir/alpine/attack" "$dir/host/attack" <"$dir/attack" >/dev/null
+  chmod 755 "$dir"/*/attack
+  mv "$dir" "$LAB/attacked"
+}
+
+# A container of $R with $OPTIONS. It is called after its root file system.
+inside() {
+  ce "${OPTIONS[@]}" "$R" "${R##*/}" none "$@"
+}
+
+start_inside() {
+  start c1 "$ENGINE" "${OPTIONS[@]}" "$R" "${R##*/}" none "$@"
+  wait_until 10 grep -q ready "$BATS_TEST_TMPDIR/c1.out"
+}
+
+end_inside() {
+  kill -TERM "$pid"
+  ended "$pid"
+}
+
+# What many take for a container.
+weak() {
+  lab "${WEAK[@]}" --root="$R" -- "$@"
+}
+WEAK=(unshare --mount --pid --fork --uts --ipc --mount-proc)
+
+# --- the file system --------------------------------------------------------------------------
+
+@test "escape: a second chroot" {
+  for R in "${ROOTS[@]}"; do
+    try -0 weak /attack chroot_break "$SECRET"
+    try -1 inside /attack chroot_break "$SECRET"
+    OPTIONS=(--userns off --cap-add SYS_ADMIN --seccomp off)
+    try -1 inside /attack chroot_break "$SECRET"
+    OPTIONS=()
+  done
+}
+
+@test "escape: a descriptor or a working directory that leads outside (CVE-2024-21626)" {
+  for R in "${ROOTS[@]}"; do
+    # With / as descriptor 9, and a secret as 200.
+    local open='exec 9</ 200<"$0"; exec "$@"'
+    try -0 lab bash -c "$open" "$SECRET" "${WEAK[@]}" --root="$R" /attack leaked "$SECRET"
+    [[ $output == *'descriptor 9 leads to'* && $output == *'descriptor 200 is open'* ]]
+    try -1 lab bash -c "$open" "$SECRET" "$ENGINE" "$R" "${R##*/}" none /attack leaked "$SECRET"
+    [[ -z $output ]]
+  done
+}
+
+@test "escape: -w into a descriptor of the engine's, also by a link in the image" {
+  local n mode outside
+  for R in "${ROOTS[@]}"; do
+    try -0 lab bash -c 'exec 9</; "$@"' bash "${WEAK[@]}" --root="$R" \
+      sh -c 'cd /proc/self/fd/9 && /attack leaked "$0"' "$SECRET"
+    [[ $output == *'descriptor -1 leads to'* ]]
+    outside=0
+    cp -a "$R" "$HOSTILE"
+    for n in 3 4 5 6 7 8; do
+      ln -sfn "/proc/self/fd/$n" "$HOSTILE/app"
+      try ce --userns off --rm -w /app "$HOSTILE" hostile none /attack leaked "$SECRET"
+      [[ $status -eq 125 || $status -eq 1 ]] # one of them is the container's own root
+      [[ $stderr != *'outside of the container'* ]] || outside=$((outside + 1))
+    done
+    ((outside > 0))
+    rm -rf --one-file-system "$HOSTILE"
+    for mode in "${MODES[@]}"; do
+      try ce "$mode" -w /proc/self/fd/5 "$R" "${R##*/}" none /attack leaked "$SECRET"
+      [[ $status -eq 125 || $status -eq 1 ]]
+    done
+  done
+}
+
+@test "escape: a directory of the host as standard input, output or error" {
+  for R in "${ROOTS[@]}"; do
+    try -0 lab bash -c '"$@" </' bash "${WEAK[@]}" --root="$R" /attack leaked "$SECRET"
+    [[ $output == *'descriptor 0 leads to'* ]]
+    refuses 'directory' lab bash -c '"$@" </' bash "$ENGINE" "$R" c1 none true
+    try -125 lab bash -c '"$@" 2</' bash "$ENGINE" "$R" c1 none true
+  done
+}
+
+@test "escape: no mount inside is shared with the host" {
+  for R in "${ROOTS[@]}"; do
+    try -0 lab unshare --mount --propagation unchanged cat /proc/self/mountinfo
+    [[ $output == *' shared:'* ]]
+    try -0 inside cat /proc/self/mountinfo
+    [[ -n $output && $output != *shared:* && $output != *master:* ]]
+    # A mount inside is not seen outside.
+    OPTIONS=(--userns off --cap-add SYS_ADMIN)
+    try -0 inside sh -c 'mount -t tmpfs escaped /mnt && grep -c escaped /proc/mounts'
+    [[ $output -eq 1 && $(lab cat /proc/mounts) != *escaped* ]]
+    OPTIONS=()
+  done
+}
+
+@test "escape: the root of another process is the container's, too" {
+  local keeper look='cat "/proc/self/root/$0" "/proc/1/root/$0" "/proc/1/cwd/../../$0" \
+    "/proc/$1/root/$0"'
+  keeper=$(<"$LAB/pid")
+  for R in "${ROOTS[@]}"; do
+    try lab unshare --mount --root="$R" sh -c "mount -t proc p /proc; $look" "$SECRET" "$keeper"
+    [[ $output == secret ]]
+    try inside sh -c "$look" "$SECRET" "$keeper"
+    [[ $status -ne 0 && -z $output ]]
+  done
+}
+
+# --- images that are traps ----------------------------------------------------------------------
+
+# A copy of $R in which PLACE is a link to the victim's directory.
+make_hostile() { # PLACE
+  rm -rf --one-file-system "$HOSTILE"
+  cp -a "$R" "$HOSTILE"
+  rm -rf "${HOSTILE:?}/$1"
+  ln -s "${2-$VICTIM}" "$HOSTILE/$1"
+}
+
+# What happens to those who mount on paths.
+mounts_on_victim() { # PLACE
+  try -0 lab unshare --mount sh -c 'mount -t tmpfs trap "$0" && findmnt -rno TARGET' "$HOSTILE/$1"
+  grep -qFx "$VICTIM" <<<"$output"
+}
+
+@test "escape: an image in which proc, sys or dev is a link is refused (CVE-2019-19921)" {
+  local place
+  for R in "${ROOTS[@]}"; do
+    for place in proc sys dev; do
+      make_hostile "$place"
+      mounts_on_victim "$place"
+      refuses "/$place is a symbolic link" ce "$HOSTILE" hostile none true
+      refuses "/$place is a symbolic link" \
+        ce --userns off --write-through "$HOSTILE" hostile none true
+      [[ -z $(ls -A "$VICTIM") ]]
+    done
+  done
+}
+
+@test "escape: links in the image's dev do nothing (CVE-2025-31133, CVE-2025-52565)" {
+  local mode
+  for R in "${ROOTS[@]}"; do
+    make_hostile dev/pts
+    mounts_on_victim dev/pts
+    rm -f "$HOSTILE"/dev/{null,shm,console}
+    ln -s "$SECRET" "$HOSTILE/dev/null"
+    ln -s "$VICTIM" "$HOSTILE/dev/shm"
+    ln -s "$VICTIM/console" "$HOSTILE/dev/console"
+    for mode in "${MODES[@]}" --write-through; do
+      try -0 ce "$mode" --rm "$HOSTILE" hostile none \
+        sh -c 'stat -c %t:%T /dev/null /dev/console; echo x >/dev/shm/f; ls -A /dev/pts'
+      [[ $output == $'1:3\n1:3\nptmx' && -z $(ls -A "$VICTIM") && $(<"$SECRET") == secret ]]
+    done
+  done
+}
+
+@test "escape: tmp, etc and root as links stay below the root" {
+  local mode
+  for R in "${ROOTS[@]}"; do
+    make_hostile tmp ../victim
+    mounts_on_victim tmp
+    rm -rf --one-file-system "$HOSTILE"/{etc,root}
+    ln -s ../../victim/../victim "$HOSTILE/etc"
+    ln -s "$VICTIM" "$HOSTILE/root"
+    for mode in "${MODES[@]}" --write-through; do
+      try ce "$mode" --rm "$HOSTILE" hostile none \
+        sh -c 'for f in /tmp/f /etc/f /etc/hosts /root/f; do echo x >>$f; done; cat "$0"' "$SECRET"
+      [[ -z $output && $status -ne 125 && -z $(ls -A "$VICTIM") ]]
+    done
+  done
+}
+
+@test "escape: a volume on a link lands inside (CVE-2021-30465)" {
+  local link mode
+  echo volume >"$LAB/attacked/file"
+  for R in "${ROOTS[@]}"; do
+    for link in "$VICTIM" "../../../../../../..$VICTIM"; do
+      make_hostile m "$link"
+      mounts_on_victim m
+      [[ $link == /* ]] || mkdir -p "$HOSTILE$VICTIM" # to nowhere, or somewhere in the image
+      for mode in "${MODES[@]}" --write-through; do
+        try -0 ce "$mode" --rm -v "$LAB/attacked:/m" "$HOSTILE" hostile none cat /m/file
+        [[ $output == volume && -z $(ls -A "$VICTIM") ]]
+      done
+    done
+  done
+}
+
+@test "escape: a volume's place that changes while it is mounted (CVE-2021-30465)" {
+  local i seen=0
+  for R in "${ROOTS[@]}"; do
+    make_hostile x /
+    mkdir "$HOSTILE/m"
+    start swap "$LAB/attacked/attack" swap "$HOSTILE/m" "$HOSTILE/x"
+    # The careless: in some of 20 tries it is the host's root that is mounted on.
+    for ((i = 0; i < 20; i++)); do
+      lab unshare --mount sh -c 'mount -t tmpfs trap "$0"; tail -n 1 /proc/mounts' "$HOSTILE/m"
+    done >"$BATS_TEST_TMPDIR/mounts"
+    grep '^trap / ' "$BATS_TEST_TMPDIR/mounts"
+    for ((i = 0; i < 10; i++)); do
+      try ce --write-through -v "$VICTIM:/m/v" "$HOSTILE" hostile none \
+        sh -c 'cat "/m$0" "/x$0" "$0"; grep -v " /\(m/\|x/\)\?v " /proc/mounts' "$SECRET"
+      [[ $output != *secret* && $output != *"$VICTIM"* ]]
+      seen=$((seen + (status != 125)))
+    done
+    stop_started
+    ((seen > 0))
+  done
+}
+
+# strace holds the engine's child before it makes the links in /dev; meanwhile dev is exchanged.
+@test "escape: dev changes while it is filled" {
+  requires strace
+  local state
+  state=/proc/$(<"$LAB/pid")/root/run/container_engine/hostile/state
+  for R in "${ROOTS[@]}"; do
+    make_hostile x
+    start c1 strace -f -o "$BATS_TEST_TMPDIR/strace" -e trace=symlinkat \
+      -e inject=symlinkat:delay_enter=2000000:when=1 \
+      "$ENGINE" --userns off --write-through "$HOSTILE" hostile none true
+    wait_until 10 dev_is_there
+    mv "$HOSTILE/dev" "$HOSTILE/away"
+    mv "$HOSTILE/x" "$HOSTILE/dev"
+    ended "$pid"
+    grep DELAYED "$BATS_TEST_TMPDIR/strace"
+    echo "in the victim's directory: $(ls -A "$VICTIM")"
+    [[ -z $(ls -A "$VICTIM") ]]
+  done
+}
+
+dev_is_there() {
+  local id
+  id=$(sed -n 's/^pid=//p' "$state" 2>/dev/null)
+  grep -q '/dev/tty ' "/proc/$id/mountinfo" 2>/dev/null
+}
+
+@test "escape: a set-user-ID program in the image gives nothing" {
+  local mode
+  for R in "${ROOTS[@]}"; do
+    make_hostile x
+    chmod 4755 "$HOSTILE/attack"
+    try -0 lab unshare --root="$HOSTILE" --setuid 1000 /attack euid
+    for mode in "${MODES[@]}"; do
+      try -1 ce "$mode" --rm -u 1000 "$HOSTILE" hostile none /attack euid
+      [[ $output == 1000 ]]
+    done
+  done
+}
+
+# A device of the host's that can be read, and is none of the container's: TYPE MAJOR MINOR.
+some_device() {
+  local file
+  for file in /dev/vda /dev/sda /dev/nvme0n1 /dev/kmsg; do
+    timeout 5 dd if="$file" of=/dev/null bs=8192 count=1 2>/dev/null || continue
+    [[ ! -b $file ]] || printf 'b '
+    [[ ! -c $file ]] || printf 'c '
+    stat -c '%Hr %Lr' "$file"
+    return
+  done
+  echo "no device of this machine's can be read" >&2
+}
+
+@test "escape: mknod of the host's disk: made or not, it cannot be read" {
+  local mode device
+  read -ra device < <(some_device)
+  for R in "${ROOTS[@]}"; do
+    try -0 lab unshare --mount --root="$R" /attack device "${device[@]}"
+    try -1 inside /attack device "${device[@]}"
+    for mode in "${MODES[@]}" --write-through; do
+      try -1 ce "$mode" --cap-add MKNOD "$R" "${R##*/}" none /attack device "${device[@]}"
+    done
+  done
+}
+
+@test "escape: a device node in the image, or in a volume, cannot be read" {
+  local mode device read='dd if=/node of=/dev/null bs=8192 count=1'
+  read -ra device < <(some_device)
+  for R in "${ROOTS[@]}"; do
+    make_hostile x
+    mknod -m 666 "$HOSTILE/node" "${device[@]}"
+    mknod -m 666 "$VICTIM/node" "${device[@]}"
+    try -0 lab unshare --root="$HOSTILE" sh -c "$read"
+    for mode in "${MODES[@]}" --write-through --read-only; do
+      try -1 ce "$mode" --rm -v "$VICTIM:/v" "$HOSTILE" hostile none \
+        sh -c "$read || ${read/node/v/node}"
+      [[ $(grep -c 'ermission denied' <<<"$stderr") -eq 2 ]]
+    done
+    rm "$VICTIM/node"
+  done
+}
+
+# --- the engine ---------------------------------------------------------------------------------
+
+# A second engine, MODE, runs COMMAND in a container whose image has a loader that waits for it:
+# $report is what came of it. (The first one cannot be overwritten: it is busy.)
+meet_engine() { # MODE COMMAND
+  local loader dir=$LAB/attacked/meeting
+  loader=$(readelf -l "$ENGINE" | sed -n 's/.*interpreter: \(.*\)\]/\1/p')
+  [[ -n $loader ]]
+  mkdir "$dir" "$dir/out"
+  printf '#!/proc/self/exe\n' >"$dir/out/script"
+  chmod 755 "$dir/out/script"
+  cp "$ENGINE" "$dir/container_engine"
+  chmod "$1" "$dir/container_engine"
+  OPTIONS+=(-v "$LAB/attacked/loader:$loader:ro" -v "$dir/out:/out")
+  start_inside /attack idle
+  lab timeout 10 "$dir/container_engine" exec "${R##*/}" "$2" || :
+  wait_until 10 test -s "$dir/out/report"
+  report=$(<"$dir/out/report")
+  end_inside
+  cmp "$ENGINE" "$dir/container_engine" && echo unharmed || report+=', and changed'
+  rm -rf "$dir"
+}
+
+@test "escape: the engine cannot be overwritten from inside (CVE-2019-5736)" {
+  local sum command report
+  sum=$(sha256sum "$ENGINE")
+  for R in "${ROOTS[@]}"; do
+    # If all users could write to it, this is how.
+    meet_engine 777 /proc/self/exe
+    [[ $report == 'overwritten, and changed' ]]
+    for command in /proc/self/exe /out/script; do
+      OPTIONS=()
+      meet_engine 755 "$command"
+      [[ $report == 'not overwritten: Permission denied' ]]
+      OPTIONS=(--userns off) # even then: what runs is a sealed copy
+      meet_engine 777 "$command"
+      [[ $report == 'not overwritten: Operation not permitted' ]]
+    done
+    OPTIONS=()
+    try inside /proc/self/exe
+    [[ $status -ne 0 || $R == *host ]]
+  done
+  [[ $(sha256sum "$ENGINE") == "$sum" ]]
+}
+
+@test "escape: who enters cannot be reached into (CVE-2016-9962)" {
+  local i mode
+  for R in "${ROOTS[@]}"; do
+    start c1 "${WEAK[@]}" --root="$R" /attack spy true "$SECRET" 3
+    wait_until 10 grep -q ready "$BATS_TEST_TMPDIR/c1.out"
+    try lab "$LAB/attacked/attack" enter "$(pgrep -P "$pid")" /bin/true
+    ended "$pid"
+    grep 'engine: root descriptors memory trace' "$BATS_TEST_TMPDIR/c1.out"
+    [[ $status -eq 0 ]]
+    for mode in "${MODES[@]}"; do
+      OPTIONS=("$mode")
+      start_inside /attack spy true "$SECRET" 2
+      for ((i = 0; i < 5; i++)); do
+        lab timeout 10 "$ENGINE" exec "${R##*/}" true
+      done
+      ended "$pid"
+      cat "$BATS_TEST_TMPDIR/c1.out"
+      [[ $status -eq 1 ]] # it saw them, and could not
+    done
+  done
+}
+
+# --- who one is, and what one may -----------------------------------------------------------------
+
+@test "escape: root inside is nobody on the host" {
+  local uid
+  for R in "${ROOTS[@]}"; do
+    OPTIONS=(--userns off)
+    start_inside /attack idle
+    [[ $(stat -c %u "/proc/$(init_pid "${R##*/}")") -eq 0 ]]
+    end_inside
+    OPTIONS=()
+    try -0 inside id -u
+    [[ $output == 0 ]]
+    start_inside /attack idle
+    uid=$(awk '/^Uid:/ { print $2, $3, $4, $5 }' "/proc/$(init_pid "${R##*/}")/status")
+    echo "uid on the host: $uid"
+    ((${uid%% *} >= 524288 && ${uid%% *} < 1879048192))
+    [[ $(tr ' ' '\n' <<<"$uid" | sort -u | wc -l) -eq 1 ]]
+    # Whoever is added by exec is no better.
+    try -0 lab "$ENGINE" exec "${R##*/}" cat /proc/self/uid_map
+    [[ $(xargs <<<"$output") == "0 ${uid%% *} 65536" ]]
+    end_inside
+  done
+}
+
+# The sets as words: `caps CapBnd`, from /proc/self/status in $output.
+caps() {
+  sed -n "s/^$1:\t//p" <<<"$output"
+}
+
+@test "escape: 13 capabilities, none inheritable, none ambient (CVE-2022-29162)" {
+  local set
+  for R in "${ROOTS[@]}"; do
+    try -0 lab setpriv --inh-caps +chown,+kill --ambient-caps +chown,+kill \
+      unshare --root="$R" --mount --mount-proc cat /proc/self/status
+    [[ $((16#$(caps CapInh))) -ne 0 && $((16#$(caps CapAmb))) -ne 0 ]]
+    [[ $(caps CapBnd) != 00000000a00425fb ]]
+    for set in "${MODES[@]}"; do
+      try -0 lab setpriv --inh-caps +chown,+kill --ambient-caps +chown,+kill \
+        "$ENGINE" "$set" "$R" "${R##*/}" none cat /proc/self/status
+      [[ $(caps CapInh) == 0000000000000000 && $(caps CapAmb) == 0000000000000000 ]]
+      [[ $(caps CapBnd) == 00000000a00425fb && $(caps CapPrm) == 00000000a00425fb ]]
+      [[ $(caps CapEff) == 00000000a00425fb && $(caps NoNewPrivs) == 1 ]]
+    done
+  done
+}
+
+@test "escape: a user who is not root has no capability at all, also in exec" {
+  local mode
+  for R in "${ROOTS[@]}"; do
+    for mode in "${MODES[@]}"; do
+      OPTIONS=("$mode")
+      try -0 ce "$mode" -u 1000 "$R" "${R##*/}" none cat /proc/self/status
+      [[ $((16#$(caps CapEff)$(caps CapPrm))) -eq 0 && $((16#$(caps CapInh)$(caps CapAmb))) -eq 0 ]]
+      start_inside /attack idle
+      try -0 lab "$ENGINE" exec "${R##*/}" cat /proc/self/status
+      [[ $(caps CapEff) == 00000000a00425fb && $(caps CapBnd) == 00000000a00425fb ]]
+      [[ $(caps CapInh) == 0000000000000000 && $(caps NoNewPrivs) == 1 && $(caps Seccomp) == 2 ]]
+      try -0 lab "$ENGINE" exec -u 1000 "${R##*/}" cat /proc/self/status
+      [[ $((16#$(caps CapEff)$(caps CapPrm))) -eq 0 && $((16#$(caps CapInh)$(caps CapAmb))) -eq 0 ]]
+      end_inside
+    done
+  done
+}
+
+@test "escape: --cap-add and --cap-drop, by name or ALL, in the order given" {
+  R=${ROOTS[0]}
+  has() { # WANTED OPTION...
+    local want=$1
+    shift
+    try -0 ce "$@" "$R" "${R##*/}" none cat /proc/self/status
+    [[ $(caps CapBnd) == "$want" && $(caps CapEff) == "$want" && $(caps CapPrm) == "$want" ]]
+  }
+  has 0000000000000000 --cap-drop ALL
+  has 0000000000000001 --cap-drop all --cap-add chown
+  has 00000000a00425fa --cap-drop CAP_CHOWN
+  has 00000000a80425fb --cap-add MKNOD
+  has 0000000000200000 --cap-add ALL --cap-drop ALL --cap-add Sys_Admin
+  refuses CAP_FLY ce --cap-add CAP_FLY "$R" "${R##*/}" none true
+  # What is not there is not there: chown by a root that may not.
+  try ce --cap-drop CHOWN "$R" "${R##*/}" none chown 1 /tmp
+  [[ $status -ne 0 ]]
+  try -0 inside chown 1 /tmp
+}
+
+@test "escape: a user namespace, where one has all capabilities" {
+  for R in "${ROOTS[@]}"; do
+    OPTIONS=(--seccomp off)
+    try -0 inside /attack newuser
+    [[ $output == $'clone3: worked\nclone: worked\nunshare: worked' ]]
+    OPTIONS=()
+    try -1 inside /attack newuser
+    [[ $output == 'clone3: Function not implemented
+clone: Operation not permitted
+unshare: Operation not permitted' ]]
+    OPTIONS=(--userns off)
+    try -1 inside /attack newuser
+    OPTIONS=()
+    try inside unshare -U true
+    [[ $status -ne 0 && $stderr == *ermitted* ]]
+  done
+}
+
+# --- system calls -------------------------------------------------------------------------------
+
+@test "escape: what only the host's root may: modules, clock, swap, kexec, bpf, keys, mounts, ..." {
+  for R in "${ROOTS[@]}"; do
+    try -0 lab /bin/true
+    try -0 weak /attack calls
+    [[ $(grep -c ': ' <<<"$output") -eq ${#lines[@]}-1 ]]
+    ((${lines[-1]%% *} >= 20)) # or this kernel has hardly any
+    try -1 inside /attack calls
+    OPTIONS=(--userns off)
+    try -1 inside /attack calls
+    OPTIONS=()
+  done
+}
+
+@test "escape: the filter is opened by a capability only for what belongs to it" {
+  R=${ROOTS[0]}
+  OPTIONS=(--cap-add SYS_TIME)
+  try -0 inside /attack calls
+  [[ $output == *clock_settime:* && $output != *mount:* && $output != *bpf:* ]]
+  OPTIONS=(--cap-add ALL)
+  try -0 inside /attack calls
+  [[ $output == *mount:* && $output != *keyctl:* && $output != *io_uring_setup:* ]]
+}
+
+@test "escape: system calls by the numbers of another ABI" {
+  local i386=0x40000003 x86_64=0xC000003E aarch64=0xC00000B7
+  verdict() {
+    "$LAB/attacked/attack" verdict "$(init_pid "${R##*/}")" "$@"
+  }
+  for R in "${ROOTS[@]}"; do
+    OPTIONS=(--seccomp off)
+    if [[ $(uname -m) == x86_64 ]]; then
+      try inside /attack i386
+      [[ $status -eq 0 || $status -eq 139 ]] # 139: this kernel has no 32-bit door
+    fi
+    start_inside /attack idle
+    try -2 verdict "$x86_64" 39
+    end_inside
+    OPTIONS=()
+    start_inside /attack idle
+    if [[ $(uname -m) == x86_64 ]]; then
+      [[ $(verdict "$x86_64" 39) == allow ]]               # getpid
+      [[ $(verdict "$x86_64" 165) == EPERM ]]              # mount
+      [[ $(verdict "$x86_64" 0x40000027) == ENOSYS ]]      # getpid of x32
+      [[ $(verdict "$x86_64" $((0x40000000 + 165))) == ENOSYS ]]
+      [[ $(verdict "$x86_64" 435) == ENOSYS ]]             # clone3
+      [[ $(verdict "$i386" 20) == kill && $(verdict "$aarch64" 172) == kill ]]
+    else
+      [[ $(verdict "$aarch64" 172) == allow && $(verdict "$aarch64" 435) == ENOSYS ]]
+      [[ $(verdict "$aarch64" 40) == EPERM ]]
+      [[ $(verdict "$x86_64" 39) == kill && $(verdict 0x40000028 20) == kill ]]
+    fi
+    end_inside
+    [[ $(uname -m) != x86_64 ]] || try -159 inside /attack i386 # 128+SIGSYS
+  done
+}
+
+@test "escape: the terminal's and the namespaces' flags are seen in their low 32 bits" {
+  R=${ROOTS[0]}
+  local arch=0xC000003E ioctl=16 unshare=272
+  [[ $(uname -m) == x86_64 ]] || arch=0xC00000B7 ioctl=29 unshare=97
+  verdict() {
+    "$LAB/attacked/attack" verdict "$(init_pid "${R##*/}")" "$arch" "$@"
+  }
+  start_inside /attack idle
+  [[ $(verdict "$ioctl" 0 0x5413) == allow ]]              # TIOCGWINSZ
+  [[ $(verdict "$ioctl" 0 0x5412) == EPERM ]]              # TIOCSTI
+  [[ $(verdict "$ioctl" 0 0xffffffff00005412) == EPERM ]]
+  [[ $(verdict "$ioctl" 0 0x10000541c) == EPERM ]]         # TIOCLINUX
+  [[ $(verdict "$unshare" 0x20000000) == allow ]]          # CLONE_NEWPID: for capabilities to say
+  [[ $(verdict "$unshare" 0x10000000) == EPERM ]]          # CLONE_NEWUSER
+  [[ $(verdict "$unshare" 0xff30000000) == EPERM ]]
+  end_inside
+}
+
+@test "escape: vsock: there are no namespaces for it" {
+  for R in "${ROOTS[@]}"; do
+    OPTIONS=(--seccomp off)
+    try inside /attack vsock
+    [[ $status -eq 0 || $output == *'not supported'* ]]
+    OPTIONS=()
+    try -1 inside /attack vsock
+    [[ $output == 'vsock: Operation not permitted' ]]
+  done
+}
+
+@test "escape: the session's keyring is the container's own" {
+  local host
+  for R in "${ROOTS[@]}"; do
+    host=$(lab "$LAB/attacked/attack" keyring)
+    [[ $(weak /attack keyring) == "$host" ]]
+    OPTIONS=(--seccomp off)
+    try -0 inside /attack keyring
+    [[ $output != "$host" ]]
+    OPTIONS=(--seccomp off --userns off)
+    try -0 inside /attack keyring
+    [[ $output != "$host" ]]
+    OPTIONS=()
+    try -1 inside /attack keyring # not even to be asked about
+  done
+}
+
+# --- the terminal -------------------------------------------------------------------------------
+
+# Runs a command in a terminal as a person would, and prints what the shell there reads next.
+then_typed() { # CMD...
+  local fifo=$BATS_TEST_TMPDIR/keyboard
+  [[ -e $fifo ]] || mkfifo "$fifo"
+  SHELL=/bin/bash lab script -qec "$(printf '%q ' "$@"); read -rt 1 x; echo \"typed: <\$x>\"" \
+    /dev/null <>"$fifo"
+}
+
+@test "escape: nothing is typed into the host's shell (TIOCSTI: CVE-2017-5226, CVE-2019-10063)" {
+  requires script
+  local mode
+  for R in "${ROOTS[@]}"; do
+    try -0 then_typed "${WEAK[@]}" --root="$R" -- /attack push $'owned\n'
+    [[ $output == *'typed: <owned>'* ]]
+    OPTIONS=("$R" "${R##*/}" none /attack push $'owned\n')
+    # Its own terminal; its own, and no filter; the host's as standard input and error alone.
+    try -0 then_typed "$ENGINE" "${OPTIONS[@]}"
+    [[ $output == *'TIOCSTI: Operation not permitted'*'typed: <>'* ]]
+    try -0 then_typed "$ENGINE" --seccomp off "${OPTIONS[@]}"
+    [[ $output == *'pushed'*'typed: <>'* ]]
+    for mode in --seccomp=off "${MODES[@]}"; do
+      try -0 then_typed bash -c '"$@" | cat' bash "$ENGINE" "$mode" "${OPTIONS[@]}"
+      [[ $output == *'TIOCSTI: '*'typed: <>'* ]]
+    done
+  done
+}
+
+# --- the kernel's files ---------------------------------------------------------------------------
+
+# Those of the words for which `sh -c SCRIPT WORD` works on the host.
+work_outside() { # SCRIPT WORD...
+  local script=$1 word
+  shift
+  for word; do
+    ! lab sh -c "$script" "$word" >/dev/null 2>&1 || printf '%s\n' "$word"
+  done
+}
+
+@test "escape: the kernel's switches cannot be opened for writing: core_pattern, sysrq, ..." {
+  local mode files open=': >>"$0"' # opens it, and writes nothing
+  mapfile -t files < <(work_outside "$open" /proc/sys/kernel/{core_pattern,modprobe,panic,hostname} \
+    /proc/sys/{vm/panic_on_oom,fs/binfmt_misc/register,net/ipv4/ip_forward} \
+    /proc/{sysrq-trigger,irq/default_smp_affinity,bus/pci/00/00.0,fs/nfsd/threads} \
+    /sys/{kernel/uevent_helper,kernel/mm/ksm/run,power/state,fs/cgroup/cgroup.procs})
+  [[ ${files[0]} == *core_pattern ]]
+  for R in "${ROOTS[@]}"; do
+    for mode in "${MODES[@]}"; do
+      try -0 ce "$mode" "$R" "${R##*/}" none sh -c 'for f; do
+        (: >>"$f") 2>/dev/null && echo "$f can be written"; done; echo all' sh "${files[@]}"
+      [[ $output == all ]]
+    done
+  done
+}
+
+@test "escape: what speaks of the whole machine is masked: kcore, keys, timers, firmware, ..." {
+  local mode files
+  mapfile -t files < <(work_outside 'head -c 9 "$0" | grep -q .' \
+    /proc/{kcore,keys,interrupts,timer_list,timer_stats,latency_stats,sched_debug})
+  ((${#files[@]} > 0))
+  mapfile -tO "${#files[@]}" files < <(work_outside 'ls -A "$0" | grep -q .' \
+    /proc/{acpi,asound,scsi} /sys/firmware /sys/devices/virtual/powercap)
+  for R in "${ROOTS[@]}"; do
+    for mode in "${MODES[@]}"; do
+      try -0 ce "$mode" "$R" "${R##*/}" none sh -c 'for f; do
+        [ -d "$f" ] && [ -z "$(ls -A "$f")" ] || [ "$(stat -c %t:%T "$f")" = 1:3 ] ||
+        echo "$f"; done; echo all' sh "${files[@]}"
+      [[ $output == all ]]
+    done
+  done
+}
+
+@test "escape: a mask cannot be taken off" {
+  local mode
+  for R in "${ROOTS[@]}"; do
+    OPTIONS=(--userns off --cap-add SYS_ADMIN)
+    try -0 inside sh -c 'umount /proc/keys && mount -o remount,rw /proc/sys && mount -t proc p /mnt'
+    for mode in "${MODES[@]}" '--seccomp=off'; do
+      try -0 ce "$mode" "$R" "${R##*/}" none sh -c 'umount /proc/keys || umount -l /proc/keys ||
+        mount -o remount,rw /proc/sys || mount -o remount,bind,rw /proc/sys ||
+        mount -t proc p /mnt || mount --bind /proc /mnt || echo held'
+      [[ $output == held ]]
+    done
+  done
+}
+
+@test "escape: a cgroup of one's own, or another's (CVE-2022-0492)" {
+  local mode
+  for R in "${ROOTS[@]}"; do
+    try -0 lab sh -c 'mkdir /sys/fs/cgroup/x && rmdir /sys/fs/cgroup/x'
+    for mode in "${MODES[@]}" '--seccomp=off'; do
+      try -0 ce "$mode" "$R" "${R##*/}" none sh -c 'grep ^0:: /proc/self/cgroup
+        mkdir /sys/fs/cgroup/x || mount -o remount,rw /sys/fs/cgroup ||
+        mount -t cgroup2 x /mnt || mount -t cgroup -o rdma x /mnt || echo held'
+      [[ $output == $'0::/\nheld' ]]
+    done
+  done
+}
