@@ -1376,10 +1376,8 @@ static int wait_for_engine(struct container *c) {
 }
 
 static int tell_engine(struct container *c, int kind) {
-    c->report.kind = kind;
-    c->report.terminal_fd = c->terminal_fd;
-    return write(c->report_fd, &c->report, sizeof c->report) < 0 ? fail(c, "cannot tell the engine")
-                                                                 : 0;
+    const struct report r = {.kind = kind, .terminal_fd = c->terminal_fd};
+    return write(c->report_fd, &r, sizeof r) < 0 ? fail(c, "cannot tell the engine") : 0;
 }
 
 /* Groups go first, for a mere user may not change them. Whenever credentials change, the kernel
