@@ -62,22 +62,27 @@ measure() { # SECONDS
 
 # --- update ---------------------------------------------------------------------------------
 
+# Over so many seconds, c1's share is so many hundredths, give or take 3.
+share_is() { # HUNDREDTHS SECONDS
+  measure "$2"
+  echo "share: $share %"
+  ((share >= $1 - 3 && share <= $1 + 3))
+}
+
 @test "update: a busy program's share follows from 50 % to 20 % within a second, and back" {
-  local rootfs before after again
+  local rootfs
   for rootfs in "$ALPINE" "$HOST_ROOTFS"; do
     up -- "$rootfs" "$HOG"
-    measure 3
-    before=$share
+    # Where other machines share the processors, it may take its time to get as much.
+    wait_until 10 share_is 50 2
     try -0 ce update --cpus 0.2 c1
     sleep 1
-    measure 3
-    after=$share
+    measure 2
+    echo "share: $share %, one second after the update"
+    ((share <= 23))
+    wait_until 10 share_is 20 2
     try -0 ce update --cpus 0.5 c1
-    sleep 1
-    measure 3
-    again=$share
-    echo "$before %, $after %, $again %"
-    ((before >= 47 && before <= 53 && after >= 17 && after <= 23 && again >= 47 && again <= 53))
+    wait_until 10 share_is 50 2
     try -0 ce delete -f c1
   done
 }
@@ -260,8 +265,7 @@ throttled() {
     wait_until 10 processes_are 2
     hold_memory
     (($(cgroup memory.current) > 20 << 20))
-    measure 3
-    near "$share" 50 4
+    wait_until 10 share_is 50 2
     (($(field usage_usec cpu.stat) - before > 1000000))
     try -0 ce delete -f c1
     ended "$pid"

@@ -152,7 +152,7 @@ strict_json() {
 }
 
 @test "lifecycle: list --json is JSON, whatever the rootfs is called" {
-  local rootfs=$LAB/$'al"p\\i\tne'
+  local rootfs=$LAB/$'al "p\\ïn→e'
   requires python3
   cp -a "$ALPINE" "$rootfs"
   try -0 ce "$rootfs" c1 none true
@@ -1028,16 +1028,21 @@ said_times() { # COUNT NAME WORD
 # --- races ----------------------------------------------------------------------------------
 
 # In the background, and stopped right after its first CALL; strace does that.
-hold() { # CALL TAG ARG...
-  local trace=$BATS_TEST_TMPDIR/$2.trace
-  start "$2" strace -qq -o "$trace" -e "trace=$1" -e "inject=$1:signal=STOP:when=1" \
-    "$ENGINE" "${@:3}"
+hold() { # CALL[:PATH] TAG ARG...
+  local trace=$BATS_TEST_TMPDIR/$2.trace call=${1%%:*} filter=()
+  [[ $1 != *:* ]] || filter=(-P "${1#*:}")
+  start "$2" strace -f -qq -o "$trace" -e "trace=$call" "${filter[@]}" \
+    -e "inject=$call:signal=STOP:when=1" "$ENGINE" "${@:3}"
   wait_until 10 grep -qs 'stopped by SIGSTOP' "$trace"
 }
 
-let_go() { # PID of strace
-  kill -CONT "$(pgrep -P "$1")"
-  ended "$1"
+stopped_by() { # TAG
+  awk '/stopped by SIGSTOP/ { print $1 }' "$BATS_TEST_TMPDIR/$1.trace"
+}
+
+let_go() { # TAG PID
+  kill -CONT "$(stopped_by "$1")"
+  ended "$2"
 }
 
 # It ended as it may, and said no more than one line; or strace did.
@@ -1066,7 +1071,7 @@ said_one_line() { # TAG STATUS...
     want=(125)
     [[ $command != inspect ]] || want=(0 125) # it may as well show what is left
     [[ $command != delete ]] || want=(0)      # it is gone, as was asked for
-    let_go "${pids[0]}"
+    let_go "$command" "${pids[0]}"
     said_one_line "$command" "${want[@]}"
     pids=("${pids[@]:1}")
   done
@@ -1079,7 +1084,7 @@ said_one_line() { # TAG STATUS...
   for command in 'pidfd_open exec c1 true' 'pidfd_open stop c1' 'pidfd_open kill c1' \
     'pidfd_open update --pids max c1' 'pidfd_send_signal kill c1' 'setns exec c1 true'; do
     # shellcheck disable=SC2086  # words
-    refuses c1 lab strace -qq -o /dev/null -e "inject=${command%% *}:error=ESRCH:when=1" \
+    refuses c1 lab strace -f -qq -o /dev/null -e "inject=${command%% *}:error=ESRCH:when=1" \
       "$ENGINE" ${command#* }
   done
   try -0 ce exec c1 true
@@ -1096,6 +1101,23 @@ said_one_line() { # TAG STATUS...
   ended "$pid"
   said_one_line exec 125 137
   over c1
+}
+
+@test "lifecycle: who looks at the others on a bridge, is in the way of none that starts" {
+  local inspect
+  requires strace
+  up "$ALPINE" c1 192.168.1.2
+  hold readlink inspect inspect c1
+  inspect=$pid
+  # It has made its directory, and not locked it yet.
+  hold mkdir:/run/container_engine/c2 c2 "$ALPINE" c2 192.168.1.3 echo hello
+  kill -CONT "$(stopped_by inspect)"
+  sleep 0.5 # it may wait for c2, or not
+  let_go c2 "$pid"
+  cat "$BATS_TEST_TMPDIR/c2".{out,err}
+  [[ $status -eq 0 && $(<"$BATS_TEST_TMPDIR/c2.out") == hello ]]
+  ended "$inspect"
+  said_one_line inspect 0
 }
 
 @test "lifecycle: two stops at once: both end, and one of them did it" {
