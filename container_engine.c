@@ -245,7 +245,7 @@ static bool read_at(int dir_fd, const char *name, char *text, size_t size);
 static int write_at(int dir_fd, const char *name, const char *text);
 static int find_cgroup(struct container *c);
 static int open_cgroup(struct container *c);
-static void remove_tree(const char *path);
+static void remove_layer_tree(const char *name);
 static void close_fd(int *fd);
 static void make_printable(char *text);
 static void warn(const char *, ...) __attribute__((format(printf, 1, 2)));
@@ -951,11 +951,9 @@ static int leave_mounts(struct container *c) {
 /* At the end the exit status is noted in the layer, or the layer goes: with --rm, or when no
  * program ever ran on it, which is when it has no state. */
 static void remove_layer(struct container *c) {
-    char path[PATH_MAX];
     leave_mounts(c);
-    snprintf(path, sizeof path, LIB_DIR "/%s", c->name);
     if (c->layer_fd >= 0 && (c->remove || faccessat(c->layer_fd, "state", F_OK, 0) < 0))
-        remove_tree(path);
+        remove_layer_tree(c->name);
     else if (c->layer_fd >= 0 && c->ran)
         write_state(c, c->layer_fd);
     close_fd(&c->layer_fd);
@@ -1947,6 +1945,7 @@ static void show_namespaces(long long pid) {
 /* A picture of the way from the host to the container, and who else is on the bridge. */
 static void show_network(const struct container *c) {
     struct container *all = NULL;
+    int host_fd = lock_host();
     printf("network\n");
     if (!c->address[0])
         printf("  lo only\n");
@@ -1959,6 +1958,7 @@ static void show_network(const struct container *c) {
             printf("  %*s +-- ve%08llx === eth0 (%s) %s\n", (int)strlen(c->bridge) + 5, "",
                    all[n].pid, all[n].address, all[n].name);
     free(all);
+    close_fd(&host_fd);
 }
 
 static int inspect(struct container *c, char **argv) {
@@ -2096,7 +2096,7 @@ static int delete (struct container *c, char **argv) {
     snprintf(path, sizeof path, RUN_DIR "/%s", c->name);
     if (host_fd < 0 || access(path, F_OK) == 0) die("container %s is in use again", c->name);
     snprintf(path, sizeof path, LIB_DIR "/%s", c->name);
-    remove_tree(path);
+    remove_layer_tree(c->name);
     if (access(path, F_OK) == 0) die("%s cannot be removed", path);
     close_fd(&host_fd);
     puts(c->name);
@@ -2249,6 +2249,9 @@ static bool handles_signal(long long pid, int number) {
         sets[i] = at ? strtoull(at + strlen(lines[i]), NULL, 16) : 0;
     }
     if (BIT(sets[2], SIGCHLD - 1)) sets[0] = 0;
+    snprintf(path, sizeof path, "/proc/%lld/syscall", pid); /* in sigwait(3) it is not blocked */
+    if (read_at(AT_FDCWD, path, text, sizeof text) && atoi(text) == SYS_rt_sigtimedwait)
+        return true;
     return BIT(sets[0] | sets[1] | sets[2], number - 1);
 }
 
@@ -2355,34 +2358,39 @@ static int open_cgroup(struct container *c) {
 }
 
 /*
- * Remove a directory and what is in it, however deep, never through a link or into a mount: the
- * entries of each directory are moved up, until all are at the top, empty, and can go.
+ * Remove a name's directory below LIB_DIR and what is in it, however deep, never through a link,
+ * into a mount, or upwards: the entries of each directory are moved to the top, until all are
+ * empty there, and can go.
  */
-static void remove_tree(const char *path) {
+static void remove_layer_tree(const char *name) {
+    const uint64_t how = RESOLVE_BENEATH | RESOLVE_NO_XDEV | RESOLVE_NO_SYMLINKS;
     unsigned moved = 0, before = ~0U;
-    while (rmdir(path) < 0 && errno == ENOTEMPTY && moved != before) {
-        before = moved;
-        DIR *top = opendir(path), *below;
+    int lib_fd = open(LIB_DIR, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    while (*name != '.' && unlinkat(lib_fd, name, AT_REMOVEDIR) < 0 && moved != before) {
+        const int top_fd = sys_openat2(lib_fd, name, O_RDONLY | O_DIRECTORY, how);
+        DIR *top = top_fd < 0 ? NULL : fdopendir(top_fd);
         struct dirent *e, *inner;
+        before = moved;
         while (top && (e = readdir(top)) != NULL) {
-            const int fd = dirfd(top);
             if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0) continue;
-            if (unlinkat(fd, e->d_name, 0) == 0 || unlinkat(fd, e->d_name, AT_REMOVEDIR) == 0) {
-                moved++;
+            moved++;
+            if (unlinkat(top_fd, e->d_name, 0) == 0 ||
+                unlinkat(top_fd, e->d_name, AT_REMOVEDIR) == 0)
                 continue;
-            }
-            const int down = sys_openat2(fd, e->d_name, O_RDONLY | O_DIRECTORY,
-                                         RESOLVE_NO_XDEV | RESOLVE_NO_SYMLINKS | RESOLVE_BENEATH);
-            below = down < 0 ? NULL : fdopendir(down);
+            const int fd = sys_openat2(top_fd, e->d_name, O_RDONLY | O_DIRECTORY, how);
+            DIR *below = fd < 0 ? NULL : fdopendir(fd);
+            moved--;
             while (below && (inner = readdir(below)) != NULL) {
-                char name[32];
-                snprintf(name, sizeof name, ".moved%u", moved++);
-                renameat(down, inner->d_name, fd, name); /* "." and ".." cannot be */
+                char free_name[32];
+                snprintf(free_name, sizeof free_name, ".moved%u", moved);
+                if (inner->d_name[0] != '.' || (inner->d_name[1] && strcmp(inner->d_name, "..")))
+                    moved += renameat(fd, inner->d_name, top_fd, free_name) == 0;
             }
             if (below) closedir(below);
         }
         if (top) closedir(top);
     }
+    close_fd(&lib_fd);
 }
 
 /* Safe to call twice, and keeps errno for the report that follows. */
