@@ -279,7 +279,8 @@ is_digest() { [[ $1 =~ ^sha256:[0-9a-f]{64}$ ]]; }
 # --- debootstrap --------------------------------------------------------------------------------
 
 from_debootstrap() {
-  local distribution=${SOURCE%%:*} suite='' mirror='' os
+  local distribution=${SOURCE%%:*} suite='' mirror='' os scripts=/usr/share/debootstrap/scripts
+  local keyring=/usr/share/keyrings/$distribution-archive-keyring.gpg
   need debootstrap
   # shellcheck disable=SC1091
   os=$(. /etc/os-release && printf '%s %s' "${ID-}" "${VERSION_CODENAME-}")
@@ -291,10 +292,14 @@ from_debootstrap() {
       sed -nE "s/^$distribution\|main\|((https?|file):.*)/\1/Ip")
     mirror=${mirror%%$'\n'*}
   fi
-  [[ $distribution != debian ]] || suite=${suite:-stable}
-  suite=${suite:-noble}
-  [[ $suite =~ ^[a-z]+$ && -e /usr/share/debootstrap/scripts/$suite ]] || die "debootstrap knows" \
+  case $distribution:$suite in
+  debian:) suite=stable ;;
+  ubuntu:) if [[ -e $scripts/noble ]]; then suite=noble; else suite=jammy; fi ;;
+  esac
+  [[ $suite =~ ^[a-z]+$ && -e $scripts/$suite ]] || die "debootstrap knows" \
     "no suite '$suite' (for an image of a registry write docker.io/library/$SOURCE)"
+  [[ -e $keyring ]] || die "$keyring is missing, to check the packages with: install" \
+    "$distribution's keyring, or take docker.io/library/$distribution"
   say "debootstrap $suite; this takes a minute or more"
   # it mounts proc and sys in the new tree: in a mount namespace of its own they cannot stay
   unshare --mount debootstrap --force-check-gpg --variant=minbase \
