@@ -255,7 +255,7 @@ follow_vm() {
   ((result == 0)) || return "$result" # 124, or 141: nobody reads our output any longer
   wait "$errors"
   read -r status <&"$end" || die "the VM ended before the command (memory: $memory MB):" \
-    "$(tr -d '\r' <&"$log" | grep -aE '^[^[]|panic' | tail -n 2 | paste -sd ' ')"
+    "$(grep -aE '^[^[]|panic -' "${CE_CONSOLE:-/dev/fd/$log}" | tail -n 2 | tr '\r\n' ' ')"
   return "$status"
 }
 
