@@ -529,7 +529,7 @@ while :; do
     read -r name <$p/comm && [ "$name" != "$1" ] || continue
     seen=
     ls $p/fd/ && seen=names
-    readlink $p/fd/* && seen="$seen fd"
+    for f in $p/fd/*; do readlink $f && seen="$seen fd" && break; done
     ls $p/root/ && seen="$seen root"
     ls $p/cwd/ && seen="$seen cwd"
     readlink $p/exe && seen="$seen exe"
@@ -539,17 +539,40 @@ while :; do
   done
 done 3>&1 >/dev/null 2>&1'
 
-# What that sees of an exec that is held back at each call on its way in. strace follows it from
-# the host.
+# What that sees of an exec that strace, on the host, stops after each step on its way in, and that
+# goes on when it has been looked at.
 seen_from_inside() { # OPTION...
+  local stops=0
   try -0 ce -d "$@" "$ALPINE" c1 none sh -c "$ATTACK" attack sleep
   wait_until 10 said c1 ready
-  try -0 lab strace -f -qq -o "$BATS_TEST_TMPDIR/trace" \
-    -e inject=setns,setsid,setresuid,capset,seccomp,chdir:delay_enter=200ms \
-    "$ENGINE" exec c1 sleep 0.1
+  start exec strace -f -qq -o "$BATS_TEST_TMPDIR/exec.trace" -e trace=setsid,capset,seccomp,chdir \
+    -e inject=setsid,capset,seccomp,chdir:signal=STOP "$ENGINE" exec c1 sleep 0
+  wait_until 60 looked_at_every_stop
+  ended "$pid"
+  ((status == 0 && stops == 4))
   seen=$(log c1 | grep ^saw | sort | uniq -c)
   printf '%s\n' "$seen"
   try -0 ce delete -f c1
+}
+
+looked_at_every_stop() {
+  local looks
+  ! gone "$pid" || return 0
+  (($(stopped_by exec | wc -l) > stops)) || return 1
+  looks=$(log c1 | wc -l)
+  wait_until 20 said_more c1 $((looks + 2)) # one of the two began after the stop
+  kill -CONT "$(stopped_by exec | tail -n 1)"
+  ((stops += 1))
+  return 1
+}
+
+said_more() { # NAME LINES
+  (($(log "$1" | wc -l) >= $2))
+}
+
+stopped_by() { # TAG
+  [[ ! -e $BATS_TEST_TMPDIR/$1.trace ]] ||
+    awk '/stopped by SIGSTOP/ { print $1 }' "$BATS_TEST_TMPDIR/$1.trace"
 }
 
 @test "lifecycle: exec: from inside nobody can look into it while it enters" {
@@ -1034,10 +1057,6 @@ hold() { # CALL[:PATH] TAG ARG...
   start "$2" strace -f -qq -o "$trace" -e "trace=$call" "${filter[@]}" \
     -e "inject=$call:signal=STOP:when=1" "$ENGINE" "${@:3}"
   wait_until 10 grep -qs 'stopped by SIGSTOP' "$trace"
-}
-
-stopped_by() { # TAG
-  awk '/stopped by SIGSTOP/ { print $1 }' "$BATS_TEST_TMPDIR/$1.trace"
 }
 
 let_go() { # TAG PID
