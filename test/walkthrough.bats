@@ -42,16 +42,18 @@ ping_reaches_gateway() {
   [[ $output =~ 3\ packets\ transmitted,\ 3\ (packets\ )?received,\ 0%\ packet\ loss ]]
 }
 
-# Both from the same directory, each at its own shell.
+# Both from the same directory, each at its own shell, which waits for a word that never comes.
 two_ping_each_other() {
-  local one two other
-  start centos1 bash -c 'sleep 1000 | "$@"' bash "$ENGINE" "$1" centos1 192.168.1.2
-  wait_until 10 lab test -e /run/container_engine/centos1/state
+  local waiting=$BATS_TEST_TMPDIR/waiting
+  mkfifo "$waiting"
+  start centos1 bash -c 'exec "$@" <>"$0"' "$waiting" "$ENGINE" "$1" centos1 192.168.1.2
+  wait_until 10 lab test -e /run/netns/centos1
   session "$1" centos2 192.168.1.3 'ping -c 3 192.168.1.2'
   [[ $output =~ 3\ packets\ transmitted,\ 3\ (packets\ )?received ]]
-  start centos2 bash -c 'sleep 1000 | "$@"' bash "$ENGINE" "$1" centos2 192.168.1.3
-  wait_until 10 lab test -e /run/container_engine/centos2/state
+  start centos2 bash -c 'exec "$@" <>"$0"' "$waiting" "$ENGINE" "$1" centos2 192.168.1.3
+  wait_until 10 lab test -e /run/netns/centos2
   try -0 lab "$ENGINE" exec centos1 ping -c 3 192.168.1.3
+  [[ $output =~ 3\ packets\ transmitted,\ 3\ (packets\ )?received ]]
 }
 
 # The script in /home, like in the documents. It fits into 50 MiB, and gets half a CPU.
