@@ -181,6 +181,11 @@ inspected() { # KEY
   sed -nE "s/^ *$1 +//p" <<<"$output"
 }
 
+# Bytes, or what people read, rounded down: 20971520 and 20.9M are 20.
+mebibytes() {
+  if [[ $1 == *M ]]; then echo "${1%%[.M]*}"; else echo "$(($1 >> 20))"; fi
+}
+
 near() { # FIGURE FIGURE DIFFERENCE
   echo "$1 against $2"
   (($1 - $2 <= $3 && $2 - $1 <= $3))
@@ -195,8 +200,8 @@ near() { # FIGURE FIGURE DIFFERENCE
     near "$(listed .memory)" "$(cgroup memory.current)" $((2 << 20))
     [[ $(listed .memory_max) == 67108864 && $(listed .pids) == 3 && $(listed .pids_max) == 33 ]]
     try -0 ce list
-    [[ ${lines[1]} =~ \ ([0-9.]+)/64\.0M\ +3/33\ +sh ]]
-    near "${BASH_REMATCH[1]%.*}" $(($(cgroup memory.current) >> 20)) 1
+    [[ ${lines[1]} =~ \ ([0-9.]+M)/64\.0M\ +3/33\ +sh ]]
+    near "$(mebibytes "${BASH_REMATCH[1]}")" $(($(cgroup memory.current) >> 20)) 2
     try -0 ce delete -f c1
   done
 }
@@ -231,9 +236,9 @@ near() { # FIGURE FIGURE DIFFERENCE
     wait_until 10 throttled
     try -0 ce inspect c1
     [[ $(inspected cpu_max) == '25000 100000' ]]
-    [[ $(inspected memory_max) == 67108864 && $(inspected pids_max) == 33 ]]
+    [[ $(mebibytes "$(inspected memory_max)") == 64 && $(inspected pids_max) == 33 ]]
     [[ $(inspected pids) == 2 && $(inspected oom_kills) == 0 ]]
-    near "$(inspected memory)" "$(cgroup memory.current)" $((2 << 20))
+    near "$(mebibytes "$(inspected memory)")" $(($(cgroup memory.current) >> 20)) 2
     near "$(inspected cpu_usec)" "$(field usage_usec cpu.stat)" 5000000
     (($(inspected cpu_throttled) > 0))
     near "$(inspected cpu_throttled)" "$(field nr_throttled cpu.stat)" 100
