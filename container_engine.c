@@ -1298,9 +1298,12 @@ static bool forward(struct container *c, int number) {
         return false;
     }
     const bool last = number == SIGTERM || number == SIGHUP;
-    const bool dropped = !handles_signal(c->pid, number);
+    const bool dropped = c->join_fd < 0 && !handles_signal(c->pid, number);
     if (dropped || last) c->forwarded = number;
-    sys_pidfd_send_signal(c->pid_fd, dropped ? SIGKILL : number);
+    if (c->join_fd >= 0)
+        kill(-(pid_t)c->pid, number); /* exec: as a terminal would, to all of its session */
+    else
+        sys_pidfd_send_signal(c->pid_fd, dropped ? SIGKILL : number);
     return last;
 }
 
@@ -2383,7 +2386,8 @@ static void remove_layer_tree(const char *name) {
             while (below && (inner = readdir(below)) != NULL) {
                 char free_name[32];
                 snprintf(free_name, sizeof free_name, ".moved%u", moved);
-                if (inner->d_name[0] != '.' || (inner->d_name[1] && strcmp(inner->d_name, "..")))
+                if (inner->d_name[0] != '.' ||
+                    (inner->d_name[1] && strcmp(inner->d_name, "..") != 0))
                     moved += renameat(fd, inner->d_name, top_fd, free_name) == 0;
             }
             if (below) closedir(below);
