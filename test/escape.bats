@@ -117,16 +117,17 @@ WEAK=(unshare --mount --pid --fork --uts --ipc --mount-proc)
 }
 
 @test "escape: no mount inside is shared with the host" {
+  local mode
   for R in "${ROOTS[@]}"; do
     try -0 lab unshare --mount --propagation unchanged cat /proc/self/mountinfo
     [[ $output == *' shared:'* ]]
-    try -0 inside cat /proc/self/mountinfo
-    [[ -n $output && $output != *shared:* && $output != *master:* ]]
-    # A mount inside is not seen outside.
-    OPTIONS=(--userns off --cap-add SYS_ADMIN)
-    try -0 inside sh -c 'mount -t tmpfs escaped /mnt && grep -c escaped /proc/mounts'
-    [[ $output -eq 1 && $(lab cat /proc/mounts) != *escaped* ]]
-    OPTIONS=()
+    for mode in "${MODES[@]}"; do
+      # What is mounted inside, even in a volume, is not seen outside.
+      try -0 ce "$mode" --cap-add SYS_ADMIN -v "$VICTIM:/v" "$R" "${R##*/}" none sh -c '
+        cat /proc/self/mountinfo; mkdir -p /v/m && mount -t tmpfs escaped /v/m; mount | grep escaped'
+      [[ $output == *escaped* && $output != *shared:* && $output != *master:* ]]
+      [[ $(lab cat /proc/mounts) != *escaped* ]]
+    done
   done
 }
 
@@ -194,7 +195,7 @@ mounts_on_victim() { # PLACE
   for R in "${ROOTS[@]}"; do
     make_hostile tmp ../victim
     mounts_on_victim tmp
-    rm -rf --one-file-system "$HOSTILE"/{etc,root}
+    rm -rf --one-file-system "${HOSTILE:?}"/{etc,root}
     ln -s ../../victim/../victim "$HOSTILE/etc"
     ln -s "$VICTIM" "$HOSTILE/root"
     for mode in "${MODES[@]}" --write-through; do
@@ -638,9 +639,9 @@ work_outside() { # SCRIPT WORD...
 
 @test "escape: the kernel's switches cannot be opened for writing: core_pattern, sysrq, ..." {
   local mode files open=': >>"$0"' # opens it, and writes nothing
-  mapfile -t files < <(work_outside "$open" /proc/sys/kernel/{core_pattern,modprobe,panic,hostname} \
-    /proc/sys/{vm/panic_on_oom,fs/binfmt_misc/register,net/ipv4/ip_forward} \
-    /proc/{sysrq-trigger,irq/default_smp_affinity,bus/pci/00/00.0,fs/nfsd/threads} \
+  mapfile -t files < <(work_outside "$open" \
+    /proc/sys/{kernel/core_pattern,kernel/modprobe,kernel/panic,vm/panic_on_oom} \
+    /proc/sys/{fs/binfmt_misc/register,net/ipv4/ip_forward} /proc/{sysrq-trigger,irq/default_smp_affinity,bus/pci/00/00.0,fs/nfsd/threads} \
     /sys/{kernel/uevent_helper,kernel/mm/ksm/run,power/state,fs/cgroup/cgroup.procs})
   [[ ${files[0]} == *core_pattern ]]
   for R in "${ROOTS[@]}"; do
