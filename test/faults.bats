@@ -1,0 +1,608 @@
+#!/usr/bin/env bats
+# Each step may fail, each process may die: the caller gets one line, and nothing is left behind.
+#
+# The last line is the account. CE_FAULTS=N makes it quicker: only every call that a sweep would
+# fail whose number is a multiple of N.
+
+load helpers
+
+setup_file() {
+  export FIGURES=$BATS_FILE_TMPDIR/figures
+  : >"$FIGURES"
+}
+
+teardown_file() {
+  [[ ! -s $FIGURES ]] || printf '# faults: %d calls injected (%d of them did no harm), %d %s\n' \
+    "$(figure injected)" "$(figure harmless)" "$(figure kill)" \
+    "kills, $(figure leftover) leftovers" >&3
+}
+
+setup() {
+  requires root alpine strace
+  lab_snapshot
+  T=$BATS_TEST_TMPDIR
+  RUNS=$LAB_CGROUP/faults
+  mkdir -p "$RUNS"
+  before=$(traces)
+}
+
+teardown() {
+  [[ -n ${RUNS-} ]] || return 0
+  leak_check || { count leftover; return 1; }
+  rmdir "$RUNS"
+}
+
+count() {
+  echo "$1" >>"$FIGURES"
+}
+
+figure() {
+  grep -cx "$1" "$FIGURES" || :
+}
+
+# --- what is left, in a moment ---------------------------------------------------------------
+
+# leaks() starts a dozen programs, which is too slow to do it hundreds of times. This one starts
+# none: what a container makes is looked for in /proc and in the cgroups. Every process that
+# runs_exec starts is in the cgroup $RUNS or in a container's: not even a process escapes.
+traces() {
+  local keeper at id word
+  shopt -s nullglob
+  keeper=/proc/$(<"$LAB/pid")
+  for at in "$keeper"/root/run/{container_engine,netns}/* "$LAB_CGROUP"/container_engine/*/; do
+    echo "$at"
+  done
+  for at in "$RUNS/" "$LAB_CGROUP"/container_engine/*/; do
+    while read -r id; do echo "process $id"; done <"${at}cgroup.procs"
+  done
+  while read -r word _; do [[ $word != ve* ]] || echo "link $word"; done <"$keeper/net/dev"
+  printf '%s\n' "$(<"$keeper/mountinfo")"
+}
+
+as_before() {
+  now=$(traces 2>/dev/null) # what vanishes while we look is no error
+  [[ $now == "$before" ]]
+}
+
+# The kernel takes its moment over a dead container.
+nothing_left() {
+  soon as_before || {
+    diff <(echo "$before") <(echo "$now") | sed -n 's/^>/left behind:/p'
+    count leftover
+    return 1
+  }
+}
+
+# Like wait_until, but quicker to see it.
+soon() {
+  local end=$((SECONDS + 10 * ${CE_SLOW:-1}))
+  until "$@"; do
+    ((SECONDS < end)) || return 1
+    sleep 0.005
+  done
+}
+
+# Like lab_exec, in the cgroup of this file.
+runs_exec() {
+  echo "$BASHPID" >"$RUNS/cgroup.procs"
+  lab_exec "$@"
+}
+
+# Layers stay until they are deleted.
+forget() {
+  rm -rf --one-file-system "${LAB:?}/layers"/*
+}
+
+# --- one call of one process fails -----------------------------------------------------------
+
+# What the program in the container says about its walls: a failure that seems to do no harm must
+# not have cost one.
+WALLS='umask; id; hostname; pwd; env; stat -c "%n %A %t:%T" /dev/*; ip -o -4 addr; ip route
+  cd /proc/self; ls fd; cat cgroup uid_map gid_map /etc/hosts /etc/resolv.conf /mnt/volume
+  cut -d " " -f 4- mountinfo; grep -E "^(Uid|Gid|Groups|Sig(Blk|Ign|Cgt)|Cap|NoNew|Seccomp)" status'
+
+# Runs "${RUN[@]}" to its end with the engine traced. Sets $status; out, err and log are in $T.
+# shellcheck disable=SC2120  # without options everything is traced
+trace_engine() { # STRACE-OPTION...
+  status=0
+  (runs_exec timeout 60 strace -qq -o "$T/log" "$@" "${RUN[@]}") </dev/null \
+    >"$T/out" 2>"$T/err" || status=$?
+}
+
+# The same with the child traced, and nobody else: strace counts the calls of each process, and
+# could not tell the child's third mount from the engine's. So a first strace stops the engine
+# right after it has made the child, which waits for a word from it, and a second one takes it.
+trace_child() { # STRACE-OPTION...
+  local tracer
+  status=0
+  : >"$T/stop"
+  : >"$T/attached"
+  runs_exec timeout 60 strace -qq -o "$T/stop" -e "trace=${STOP% *}" \
+    -e "inject=${STOP% *}:signal=STOP:when=${STOP#* }" "${RUN[@]}" \
+    </dev/null >"$T/out" 2>"$T/err" 3>&- 4>&- &
+  tracer=$!
+  soon child_waits || { kill -KILL "$tracer"; return 1; }
+  runs_exec strace -o "$T/log" -p "$child" "$@" 2>"$T/attached" 3>&- 4>&- &
+  soon test -s "$T/attached"
+  kill -CONT "$engine"
+  wait "$tracer" || status=$?
+  wait
+}
+
+# Sets $engine and $child: the one has been stopped, the other sleeps.
+child_waits() {
+  local line
+  [[ $(<"$T/stop") == *'--- stopped by SIGSTOP'* ]] || return 1
+  child=$(<"$LAB_CGROUP/container_engine/c1/cgroup.procs")
+  while read -r engine; do
+    [[ ! "/proc/$engine/exe" -ef "$ENGINE" ]] || break
+  done <"$RUNS/cgroup.procs"
+  read -r line <"/proc/$child/stat"
+  [[ $line == *') S '* ]]
+}
+
+# The calls in a log of the engine or the child: name, and the count among those of that name. Not
+# the loader's, up to the first call of main, and not those after exec, or, in the engine, when it
+# knows of that. Some cannot fail when their arguments are right; and close closes whatever it
+# says, but an injected failure would leave it out.
+calls() { # engine|child
+  awk -F'(' -v who="$1" '
+    BEGIN { on = who == "child" }
+    /^[a-z]/ {
+      name = $1
+      n[name]++
+      if (name == "execve" && / = 0$/) { if (who == "child") exit; on = 0 }
+      if (/^fcntl\(2, F_GETFD\)/) on = 1
+      if (name == "signalfd4") exit
+      if (on && name !~ /^(close|umask|get.?[up]id|rt_sig.*|clock_nanosleep|exit_group)$/)
+        print name, n[name]
+    }' "$T/log"
+}
+
+# An errno that the call is known for, as far as there is one.
+usual_error() { # CALL
+  case $1 in
+    open* | pipe2 | memfd_create | socket | signalfd4 | pidfd_*) echo EMFILE ;;
+    write | pwrite64 | mkdir* | mknod* | symlink* | rename*) echo ENOSPC ;;
+    clone*) echo EAGAIN ;;
+    execve) echo EACCES ;;
+    brk | mmap | munmap | getdents64 | seccomp) echo ENOMEM ;;
+    *mount* | pivot_root | unshare | set* | prctl | cap* | ch* | fch*) echo EPERM ;;
+    *) echo EIO ;;
+  esac
+}
+
+# Fails each call of one of the two processes, in turn.
+sweep() { # engine|child
+  local who=$1 name n i=0 wrong=0 why
+  (runs_exec "${RUN[@]:0:1}" --userns off "${RUN[@]:1}") </dev/null >"$T/fallback.out" 2>/dev/null
+  forget
+  "trace_$who"
+  cp "$T/out" "$T/clean.out"
+  cp "$T/err" "$T/clean.err"
+  calls "$who" >"$T/calls"
+  printf '%s calls of the %s\n' "$(grep -c . "$T/calls")" "$who"
+  [[ $status -eq 0 && -s $T/calls ]]
+  forget
+  while read -r name n; do
+    ((++i % ${CE_FAULTS:-1} == 0)) || continue
+    "trace_$who" -e "trace=$name" -e "inject=$name:error=$(usual_error "$name"):when=$n"
+    why=$(verdict) || {
+      wrong=$((wrong + 1))
+      printf '%s %s: %s\n  %s\n' "$name" "$n" "$why" "$(grep INJECTED "$T/log")"
+      sed 's/^/  /' "$T/err"
+    }
+    nothing_left || {
+      wrong=$((wrong + 1))
+      printf '... by %s %s: %s\n' "$name" "$n" "$(grep INJECTED "$T/log")"
+      ce list -q # sweeps, so that the next one is not blamed
+      nothing_left
+    }
+    forget
+  done <"$T/calls"
+  ((wrong == 0))
+}
+
+# What a line may name: a step of the engine, one of the child, or what was given and looked at
+# before anything was made.
+STEPS='claim|layer|cgroup|clone|users|network|go'
+STEPS+='|private|rootfs|proc|dev|pivot|hostname|caps|seccomp|exec'
+STEPS+="|-v '.*'|rootfs '.*'|there is no bridge|/run/container_engine"
+
+# How a run must end in which a call failed. Status 125 with one line that names the step and the
+# errno, no layer left; or, where the failure does no harm, as a clean run ends, walls and all.
+# Prints what is wrong.
+verdict() {
+  local line error
+  line=$(grep -m 1 INJECTED "$T/log") || return 0 # this time it did not come so far
+  count injected
+  error=${line% (INJECTED)*}
+  error=${error##*(}
+  error=${error%)}
+  mapfile -t lines < <(grep -vxFf "$T/clean.err" "$T/err")
+  case $status:${#lines[@]} in
+    0:0)
+      cmp "$T/out" "$T/clean.out" && count harmless
+      ;;
+    0:1)
+      [[ ${lines[0]} == "container_engine: warning: no user namespace,"*"$error"* ]] ||
+        { echo 'no errno'; return 1; }
+      cmp "$T/out" "$T/fallback.out" && count harmless
+      ;;
+    12[56]:1)
+      [[ ${lines[0]} =~ ^container_engine:\ ($STEPS).*$error ]] || {
+        echo 'no step, or no errno'
+        return 1
+      }
+      [[ ! -e $LAB/layers/c1 ]] || { echo 'the layer is left'; return 1; }
+      ;;
+    *)
+      printf 'status %s, %s lines\n' "$status" "${#lines[@]}"
+      return 1
+      ;;
+  esac
+}
+
+container() {
+  RUN=("$ENGINE" -v "$T/volume:/mnt/volume:ro" "$ALPINE" c1 192.168.1.2 sh -c "$WALLS")
+  echo shown >"$T/volume"
+}
+
+@test "faults: each system call of the engine fails once" {
+  container
+  sweep engine
+}
+
+@test "faults: each system call of the child fails once" {
+  container
+  trace_engine
+  # The next call after the one that makes the child.
+  STOP=$(awk -F'(' '/^[a-z]/ { n[$1]++; if (made) { print $1, n[$1]; exit } }
+    /^clone3.*CLONE_NEWPID/ { made = 1 }' "$T/log")
+  forget
+  sweep child
+}
+
+# --- ip ---------------------------------------------------------------------------------------
+
+# An ip that stands before the real one: BODY, where $n is the number of the run.
+stand_in() { # BODY
+  mkdir -p "$T/bin"
+  : >"$T/runs"
+  printf '#!/bin/bash\necho run >>%q\nn=$(grep -c . %q)\n%s\nexec %q "$@"\n' \
+    "$T/runs" "$T/runs" "$1" "$(type -P ip)" >"$T/bin/ip"
+  chmod +x "$T/bin/ip"
+}
+
+@test "faults: each run of ip fails, in words, in silence, and by a signal" {
+  local n runs
+  local -x PATH=$T/bin:$PATH
+  stand_in ''
+  try -0 ce "$ALPINE" c1 192.168.1.2 true
+  runs=$(grep -c . "$T/runs")
+  ((runs > 0))
+  for ((n = 1; n <= runs; n++)); do
+    stand_in "((n != $n)) || { echo 'Not today'; echo 'Really not'; exit 2; }"
+    refuses 'network: ip failed: Not today' ce "$ALPINE" c1 192.168.1.2 true
+    nothing_left
+    stand_in "((n != $n)) || exit 1"
+    refuses 'network: ip failed' ce "$ALPINE" c1 192.168.1.2 true
+    nothing_left
+    stand_in "((n != $n)) || kill -KILL \$\$"
+    refuses 'network: ip failed' ce "$ALPINE" c1 192.168.1.2 true
+    nothing_left
+    count ip && count ip && count ip
+  done
+}
+
+@test "faults: ip is missing, or is no program" {
+  refuses iproute2 lab env PATH=/none "$ENGINE" "$ALPINE" c1 192.168.1.2 true
+  nothing_left
+  mkdir "$T/bin"
+  echo text >"$T/bin/ip"
+  refuses iproute2 lab env PATH="$T/bin" "$ENGINE" "$ALPINE" c1 192.168.1.2 true
+  chmod +x "$T/bin/ip"
+  refuses ip lab env PATH="$T/bin" "$ENGINE" "$ALPINE" c1 192.168.1.2 true
+  nothing_left
+  count ip && count ip && count ip
+}
+
+@test "faults: ip hangs, in its first or its second run: the engine gives up after 10 seconds" {
+  local n engines=()
+  stand_in '[[ -e /proc/self/ns/net ]] && ((n != HANG)) || exec sleep 1000'
+  for n in 1 2; do
+    sed "s|$T/runs|$T/runs$n|g" "$T/bin/ip" >"$T/ip$n"
+    mkdir "$T/bin$n"
+    install -m 755 "$T/ip$n" "$T/bin$n/ip"
+    PATH=$T/bin$n:$PATH HANG=$n runs_exec "$ENGINE" "$ALPINE" "c$n" "192.168.1.1$n" true \
+      </dev/null >"$T/out$n" 2>"$T/err$n" 3>&- 4>&- &
+    engines[n]=$!
+  done
+  for n in 1 2; do
+    status=0
+    wait "${engines[n]}" || status=$?
+    cat "$T/err$n"
+    [[ $status -eq 125 ]]
+    grep -q '^container_engine: network: ip did not finish within 10 seconds' "$T/err$n"
+    count ip
+  done
+  nothing_left
+}
+
+# --- SIGKILL, SIGSTOP -------------------------------------------------------------------------
+
+# Sets $victim, if there is one of that kind now.
+find_victim() { # engine|child|ip
+  local id comm parent
+  case $1 in
+    engine) victim=$engine ;;
+    child) read -r victim <"$LAB_CGROUP/container_engine/c1/cgroup.procs" ;;
+    ip)
+      while read -r id; do
+        read -r _ comm _ parent _ <"/proc/$id/stat" && [[ $comm$parent == "(ip)$engine" ]] &&
+          victim=$id
+      done <"$RUNS/cgroup.procs"
+      ;;
+  esac 2>/dev/null
+  [[ -n $victim || -s $T/out ]] # it is up already: too late for ip
+}
+
+# Starts c1 and kills one of its processes, not before so many milliseconds.
+strike() { # engine|child|ip MILLISECONDS
+  victim=''
+  : >"$T/out"
+  : >"$T/err"
+  runs_exec "$ENGINE" "$ALPINE" c1 192.168.1.2 sh -c 'echo up; exec sleep 1000' \
+    </dev/null >"$T/out" 2>"$T/err" 3>&- 4>&- &
+  engine=$!
+  STARTED+=("$engine")
+  sleep "$(printf '0.%03d' "$2")"
+  soon find_victim "$1"
+  kill -KILL "${victim:-$engine}" 2>/dev/null || kill -KILL "$engine"
+  ended "$engine"
+  count kill
+}
+
+@test "faults: SIGKILL to the engine, to the child, to ip, at a random moment of the start" {
+  local i who when all=(engine child ip)
+  local -x PATH=$T/bin:$PATH
+  stand_in 'sleep 0.01' # gives the blows a chance
+  for ((i = 0; i < 60; i++)); do
+    ((i % ${CE_FAULTS:-1} == 0)) || continue
+    who=${all[i % 3]}
+    when=$((RANDOM % 31))
+    strike "$who" "$when"
+    grep -v '^container_engine: warning: ' "$T/err" >"$T/said" || :
+    printf '%s after %s ms: %s, %s\n' "$who" "$when" "$status" "$(<"$T/said")"
+    # 137: of the engine, or because the program ran; 125: and one line says why.
+    [[ $status -eq 137 && ! -s $T/said ]] || [[ $status -eq 125 && $(grep -c . "$T/said") -eq 1 ]]
+    # The next command has the name and the address, and leaves nothing.
+    ce "$ALPINE" c1 192.168.1.2 true
+    nothing_left
+  done
+}
+
+@test "faults: SIGKILL to the engine of a running container: the next command clears up" {
+  local i init
+  for i in 1 2 3; do
+    start_idle c1 192.168.1.2
+    init=$(init_pid c1)
+    kill -KILL "$pid"
+    count kill
+    wait_until 10 gone "$init"
+    case $i in
+      1) try -0 ce list ;;
+      2) try -0 ce "$ALPINE" c2 192.168.1.2 true ;;
+      3) try -0 ce delete c1 ;;
+    esac
+    nothing_left
+  done
+}
+
+@test "faults: SIGKILL to a container's first process: 137, and nothing is left" {
+  start_idle c1 192.168.1.2
+  kill -KILL "$(init_pid c1)"
+  count kill
+  ended "$pid"
+  [[ $status -eq 137 ]]
+  nothing_left
+}
+
+@test "faults: SIGKILL to a detached engine and its container, and the layer is still good" {
+  try -0 ce -d "$ALPINE" c1 192.168.1.2 sh -c 'echo 1 >/made; exec sleep 1000'
+  wait_until 10 test -e "$LAB/layers/c1/upper/made"
+  local engine
+  engine=$(lab sed -n 's/^engine=//p' /run/container_engine/c1/state)
+  kill -KILL "$engine"
+  count kill
+  wait_until 10 gone "$engine"
+  try -0 ce "$ALPINE" c1 192.168.1.2 cat /made
+  [[ $output == 1 ]]
+  nothing_left
+}
+
+@test "faults: SIGSTOP to the engine: everything else goes on, stop says what is wrong" {
+  start_idle c1 192.168.1.2
+  kill -STOP "$pid"
+  try -0 ce list
+  [[ $output =~ c1\ +running ]]
+  try -0 ce exec c1 true
+  refuses c1 ce "$ALPINE" c1 none true
+  refuses 192.168.1.2 ce "$ALPINE" c2 192.168.1.2 true
+  try -0 ce "$ALPINE" c2 192.168.1.3 true
+  try -125 ce stop -t 1 c1 # waits 10 seconds for the engine
+  [[ $stderr =~ ^container_engine:\ .*engine.*c1 && ${#stderr_lines[@]} -eq 1 ]]
+  kill -CONT "$pid"
+  ended "$pid"
+  nothing_left
+}
+
+@test "faults: SIGSTOP, then SIGKILL: the next command clears up" {
+  start_idle c1 192.168.1.2
+  kill -STOP "$pid"
+  kill -KILL "$pid"
+  count kill
+  try -0 ce "$ALPINE" c1 192.168.1.2 true
+  nothing_left
+}
+
+@test "faults: who holds the host's lock for ever is not waited for for ever" {
+  local id
+  start holder flock --no-fork /run/container_engine sh -c 'echo held; exec sleep 1000'
+  wait_until 10 grep -q held "$T/holder.out"
+  start list "$ENGINE" list
+  id=$pid
+  start c1 "$ENGINE" "$ALPINE" c1 none true
+  wait_until 20 gone "$pid"
+  ended "$pid"
+  [[ $status -eq 125 ]]
+  ended "$id"
+  [[ $status -eq 125 ]]
+  cat "$T/list.err" "$T/c1.err"
+  [[ $(grep -c '^container_engine: .*/run/container_engine' "$T/c1.err") -eq 1 ]]
+  [[ $(grep -c '^container_engine: .*/run/container_engine' "$T/list.err") -eq 1 ]]
+}
+
+# --- what a dead engine wrote -----------------------------------------------------------------
+
+# Writes a state file below the laboratory's /run or layers, as if an engine had.
+leave_state() { # DIR CONTENT
+  mkdir -p "$1/c1"
+  printf '%b' "$2" >"$1/c1/state"
+}
+
+@test "faults: a half-written state file never wedges a name" {
+  local content run layers=$LAB/layers
+  run=/proc/$(<"$LAB/pid")/root/run/container_engine
+  for content in '' p pid pid= 'pid=\n' '=' '\n\n\n' 'pid=x\nstart=y\n' 'rootfs=\n' 'rootfs=/\n' \
+    'pid=99999999999999999999\nstart=99999999999999999999\n' 'pid=-1\nstart=-1\nbase=-1\n' \
+    "rootfs=$(printf '%05000d' 1)" "$(printf '%09000d=' 1)" 'name=../../../etc\naddress=\0377\0'; do
+    leave_state "$run" "$content"
+    try -0 ce list
+    nothing_left
+    leave_state "$run" "$content"
+    try -0 ce "$ALPINE" c1 192.168.1.2 true
+    nothing_left
+    # The layer's own: where it does not say which rootfs it is of, it may be any.
+    [[ $content != *rootfs=[/0]* ]] || continue
+    leave_state "$layers" "$content"
+    try -0 ce list
+    try -0 ce "$ALPINE" c1 192.168.1.2 true
+    nothing_left
+    count state
+  done
+  mkdir "$run/c1"
+  try -0 ce "$ALPINE" c1 none true
+  nothing_left
+  mkdir "$run/c1"
+  echo pid= >"$run/c1/state.new"
+  try -0 ce "$ALPINE" c1 none true
+  nothing_left
+}
+
+@test "faults: the state of another boot, or of a process number used again, harms nobody" {
+  local other run
+  run=/proc/$(<"$LAB/pid")/root/run/container_engine
+  sleep 1000 3>&- 4>&- &
+  other=$!
+  STARTED+=("$other")
+  leave_state "$run" "pid=$other\nstart=1\nengine=$other\nengine_start=1\n"
+  try -0 ce list -q
+  [[ -z $output ]]
+  nothing_left
+  leave_state "$run" "pid=$other\nstart=1\n"
+  try -0 ce "$ALPINE" c1 none true
+  nothing_left
+  leave_state "$LAB/layers" "rootfs=$ALPINE\npid=$other\nstart=1\nstatus=-1\n"
+  try -0 ce list
+  [[ $output =~ c1\ +exited ]]
+  try -0 ce delete -f c1
+  nothing_left
+  [[ $(<"/proc/$other/comm") == sleep ]]
+}
+
+@test "faults: after a reboot a layer is as it was, and its name is free" {
+  local engine init run
+  run=/proc/$(<"$LAB/pid")/root/run/container_engine
+  start_idle c1 192.168.1.2
+  init=$(init_pid c1)
+  kill -KILL "$pid"
+  count kill
+  wait_until 10 gone "$init"
+  # What a reboot empties: /run and the cgroups.
+  rm -r "$run/c1" "${run%/*}/netns/c1"
+  wait_until 10 rmdir "$LAB_CGROUP/container_engine/c1"
+  try -0 ce list
+  [[ $output =~ c1\ +exited ]]
+  try -0 ce "$ALPINE" c1 192.168.1.2 true
+  nothing_left
+}
+
+# --- when there is not enough -----------------------------------------------------------------
+
+# Runs CMD where it may lack something. Sets $lacking when it failed for REASON, $enough when it
+# did not fail; anything else is wrong.
+scarce() { # REASON CMD...
+  local reason=$1
+  shift
+  try "$@" 3>&- 4>&-
+  count scarce
+  nothing_left
+  if [[ $status -eq 0 ]]; then
+    enough=yes
+    forget
+  else
+    lacking=yes
+    grep -v '^container_engine: warning: ' <<<"$stderr" >"$T/said"
+    [[ $status -eq 125 && $(grep -c . "$T/said") -eq 1 && -z $(ls "$LAB/layers") ]] &&
+      grep -q "^container_engine: .*$reason" "$T/said"
+  fi
+}
+
+@test "faults: few file descriptors: it does, or it says so" {
+  local n enough='' lacking=''
+  for n in {4..16} 32 64; do
+    scarce 'Too many open files' lab prlimit --nofile="$n" "$ENGINE" "$ALPINE" c1 192.168.1.2 true
+  done
+  [[ -n $enough && -n $lacking ]]
+}
+
+# CMD with a tmpfs of few bytes or few files on DIR. In the end nothing must be left in it.
+on_small() { # DIR OPTIONS CMD...
+  lab unshare --mount bash -c '
+    dir=$0 options=$1
+    shift
+    mount -t tmpfs -o "$options" small "$dir"
+    "$@"
+    status=$?
+    [[ $status -eq 0 ]] || find "$dir" -mindepth 1 -name c1
+    exit "$status"' "$@"
+}
+
+@test "faults: a full disk below /var/lib/container_engine: a line, and no layer" {
+  local n enough='' lacking=''
+  for n in {1..12} 40; do
+    scarce 'No space left' on_small /var/lib/container_engine "nr_inodes=$n" \
+      "$ENGINE" "$ALPINE" c1 192.168.1.2 true
+    [[ -z $output ]]
+  done
+  [[ -n $enough && -n $lacking ]]
+  lacking=''
+  scarce 'No space left' on_small /var/lib/container_engine size=4k \
+    sh -c 'head -c 4096 /dev/zero >/var/lib/container_engine/full; exec "$@"' sh \
+    "$ENGINE" "$ALPINE" c1 192.168.1.2 true
+  [[ -n $lacking && -z $output ]]
+}
+
+@test "faults: a full /run: a line, and nothing there" {
+  local n enough='' lacking=''
+  for n in {1..12} 40; do
+    scarce 'No space left' on_small /run "nr_inodes=$n" "$ENGINE" "$ALPINE" c1 192.168.1.2 true
+    [[ -z $output ]]
+  done
+  for n in 4 8 12 16 64; do
+    scarce 'No space left' on_small /run "size=${n}k" "$ENGINE" "$ALPINE" c1 192.168.1.2 true
+    [[ -z $output ]]
+  done
+  [[ -n $enough && -n $lacking ]]
+}
