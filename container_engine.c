@@ -1776,7 +1776,7 @@ static int execute(struct container *c) {
     if (syscall(SYS_close_range, REPORT_FD + 1, ~0U, 0) < 0) return fail(c, "close_range");
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
-    signal(SIGPIPE, SIG_DFL);
+    for (int n = 1; n < NSIG; n++) signal(n, SIG_DFL); /* whatever our caller ignores */
     if (tell_engine(c, READY) < 0) return -1;
     environ = c->environment;
     execvp(c->argv[0], c->argv);
