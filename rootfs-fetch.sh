@@ -37,7 +37,8 @@ SOURCE is one of
   --sha256 HEX         the archive must have this checksum
 
 DIR appears when it is whole, or not at all. A DIR that was made from SOURCE before is left as it
-is. Exit status: 0 done, 1 failed (one line on stderr says why), 2 usage, 128+n signal n.
+is. An image may bring setuid programs: let DIR be in a directory that only root can enter.
+Exit status: 0 done, 1 failed (one line on stderr says why), 2 usage, 128+n signal n.
 END
 }
 

@@ -744,14 +744,14 @@ END
   registry
   archive a.tar
   push 1 a.tar
-  SECONDS=0
-  fails 404 "$R:2" "$DIR"
-  fails 404 "$R/none:1" "$DIR"
+  for name in "$R:2" "$R/none:1"; do
+    fails 404 "$name" "$DIR"
+    [[ $stderr != *': try '* ]]
+  done
   for name in UPPER a//b 'a b' a:b:c 'a;b' '../a' a@sha256:12 '$(x)' a:; do
     try fetch "$name" "$DIR"
     [[ $status -eq 2 || $status -eq 1 && $name == ../* ]]
   done
-  ((SECONDS < 5))
   missing
 }
 
@@ -859,7 +859,7 @@ curl_runs() { [[ $(ours | xargs -I{} cat /proc/{}/comm) == *curl* ]]; }
     cat log
     [[ $status -eq $((128 + ${signal#*:})) && $(wc -l <log) -eq 1 ]]
     grep -q 'nothing was left behind' log
-    ((SECONDS < 5))
+    ((SECONDS < 15)) # curl alone would wait for 30
     [[ ! -e some ]]
     wait_until 2 nothing_left
   done
