@@ -165,6 +165,7 @@ strict_json() {
 @test "lifecycle: list, CPU: a busy program and one that sleeps" {
   up "$ALPINE" c2 none
   start busy "$ENGINE" "$ALPINE" c1 none timeout 20 sh -c 'while :; do :; done'
+  wait_until 20 is_listed c1 '.cpu_usec > 1000000'
   # How much it gets, depends on the limits and the other work of this host.
   wait_until 10 is_listed c1 '.cpu_percent > 10 and .cpu_percent < 150'
   is_listed c2 '.cpu_percent < 5'
@@ -478,6 +479,39 @@ END
   done
 }
 
+# A shell on a terminal: types the words and Enter.
+type_in_terminal() { # WORDS
+  lab tmux -S "$BATS_TEST_TMPDIR/tmux" send-keys -t t "$1" Enter
+}
+
+open_terminal() {
+  local tmux=(tmux -S "$BATS_TEST_TMPDIR/tmux")
+  lab env SHELL=/bin/sh "${tmux[@]}" -f /dev/null new-session -d -s t 3>&- 4>&-
+  terminal=$(lab "${tmux[@]}" display -p '#{pid}')
+}
+
+close_terminal() {
+  lab tmux -S "$BATS_TEST_TMPDIR/tmux" kill-session -t t
+  wait_until 10 gone "$terminal"
+}
+
+@test "lifecycle: exec on a terminal: ^C ends the program; when the terminal goes, it goes" {
+  local n=$((5000 + RANDOM))
+  requires tmux
+  up "$ALPINE" c1 none
+  open_terminal
+  type_in_terminal "'$ENGINE' exec c1 sleep $n; echo status \$? >'$BATS_TEST_TMPDIR/status'"
+  wait_until 10 pgrep -fx "sleep $n"
+  lab tmux -S "$BATS_TEST_TMPDIR/tmux" send-keys -t t C-c
+  wait_until 10 grep -sx 'status 130' "$BATS_TEST_TMPDIR/status"
+  try -1 pgrep -fx "sleep $n"
+  type_in_terminal "'$ENGINE' exec c1 sleep $n"
+  wait_until 10 pgrep -fx "sleep $n"
+  close_terminal
+  wait_until 10 bash -c '! pgrep -fx "sleep $0"' "$n"
+  [[ $(listed c1 .state) == running ]]
+}
+
 @test "lifecycle: exec: a program that handles the signal gets it, and ends as it likes" {
   local signal
   up "$ALPINE" c1 none
@@ -621,16 +655,14 @@ engine_of() { # NAME
 }
 
 @test "lifecycle: -d outlives its terminal; a container that was not detached ends with it" {
-  local socket=$BATS_TEST_TMPDIR/tmux terminal init
+  local init
   requires tmux
-  lab env SHELL=/bin/sh tmux -S "$socket" -f /dev/null new-session -d -s t 3>&- 4>&-
-  terminal=$(lab tmux -S "$socket" display -p '#{pid}')
-  lab tmux -S "$socket" send-keys -t t \
-    "'$ENGINE' -d '$ALPINE' c1 none sleep 1000; '$ENGINE' '$ALPINE' c2 none sleep 1000" Enter
+  open_terminal
+  type_in_terminal \
+    "'$ENGINE' -d '$ALPINE' c1 none sleep 1000; '$ENGINE' '$ALPINE' c2 none sleep 1000"
   wait_until 10 is_listed c2 '.state == "running"'
   init=$(init_pid c1)
-  lab tmux -S "$socket" kill-session -t t
-  wait_until 10 gone "$terminal"
+  close_terminal
   wait_until 10 over c2
   [[ $(listed c2 .state) == 'exited (129)' ]]
   [[ $(listed c1 .state) == running && $(init_pid c1) == "$init" ]]
@@ -806,7 +838,7 @@ END
 # --- kill -----------------------------------------------------------------------------------
 
 @test "lifecycle: kill sends what it is told: names, with and without SIG, in any case; numbers" {
-  local n
+  local n times=1
   try -0 ce -d "$ALPINE" c1 none sh -c '
     n=1
     while [ $n -lt 32 ]; do
@@ -818,15 +850,14 @@ END
     while :; do wait; done'
   wait_until 10 said c1 ready
   for n in {1..31}; do
-    [[ $n =~ ^(9|17|19)$ ]] || try -0 ce kill c1 "$(kill -l "$n")"
+    [[ ! $n =~ ^(9|17|19)$ ]] || continue
+    try -0 ce kill c1 "$(kill -l "$n")"
     [[ -z $stderr ]]
-  done
-  for n in {1..31}; do
-    [[ $n =~ ^(9|17|19)$ ]] || wait_until 10 said c1 "^got $n\$"
+    wait_until 10 said c1 "^got $n\$"
   done
   for n in term SIGTERM sigterm 15; do
     try -0 ce kill c1 "$n"
-    wait_until 10 said_times "$((++times + 1))" c1 '^got 15$'
+    wait_until 10 said_times "$((++times))" c1 '^got 15$'
   done
 }
 
