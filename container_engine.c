@@ -79,6 +79,7 @@
 #include <sys/sendfile.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
@@ -160,7 +161,8 @@ struct container {
     long long users, seccomp; /* enum choice; users OFF: root inside is root outside */
     long long remove;         /* the layer, at the end */
     bool read_only, write_through, detach, json, quiet, force;
-    long long seconds; /* stop: before KILL */
+    long long seconds;   /* stop: before KILL */
+    long long sample[2]; /* list: processor time used, and when; microseconds */
 
     /* What has been made so far. */
     long long pid, start, started;  /* PID 1; its start in ticks since boot; seconds UTC */
@@ -233,6 +235,7 @@ static int lock_host(void);
 static int read_state(struct container *c, int dir_fd);
 static int write_state(const struct container *c, int dir_fd);
 static int await_report(struct container *c);
+static int child_died(struct container *c);
 static bool find_container(struct container *c, const char *name);
 static size_t find_all(struct container **all);
 static void close_all(struct container *c);
@@ -585,8 +588,11 @@ static void walk_back(struct container *c, const struct step *steps, size_t coun
 static void prefer_report(struct container *c) {
     const struct report ours = c->report;
     struct pollfd p = {c->report_fd, POLLIN, 0};
-    if (ours.kind != FAILED && c->report_fd >= 0 && poll(&p, 1, 200) > 0 &&
-        await_report(c) != FAILED)
+    if (ours.kind == FAILED || c->report_fd < 0 || poll(&p, 1, 200) <= 0) return;
+    const int said = await_report(c);
+    if (said == 0)
+        child_died(c);
+    else if (said != FAILED)
         c->report = ours;
 }
 
@@ -878,7 +884,8 @@ static int open_layer(struct container *c) {
         if (made) rmdir(path);
         return -1;
     }
-    if (read_state(&last, c->layer_fd) == 0 && strcmp(last.rootfs, c->rootfs) != 0)
+    if (read_state(&last, c->layer_fd) == 0 && last.rootfs[0] &&
+        strcmp(last.rootfs, c->rootfs) != 0)
         return refuse(c, "the layer of %s belongs to %s: delete %s first, or take another name",
                       c->name, last.rootfs, c->name);
     for (size_t i = 0; i < COUNT(parts); i++)
@@ -891,13 +898,17 @@ static int open_layer(struct container *c) {
  * The owner and the mode of the root directory are those of upper. */
 static int mount_overlay(struct container *c) {
     const uid_t root = c->users == OFF ? 0 : (uid_t)c->base;
+    struct statvfs v;
     struct stat s;
     if (stat(c->rootfs, &s) < 0 || chmod("upper", s.st_mode & 07777) < 0 ||
         chown("upper", root + s.st_uid % IDS, root + s.st_gid % IDS) < 0)
         return fail(c, "cannot prepare the layer");
     if (mount("overlay", "merged", "overlay", MS_NODEV,
-              "lowerdir=lower,upperdir=upper,workdir=work") == 0)
-        return 0;
+              "lowerdir=lower,upperdir=upper,workdir=work") == 0) {
+        if (statvfs("merged", &v) == 0 && !(v.f_flag & ST_RDONLY)) return 0;
+        errno = ENOSPC; /* overlayfs says nothing when it cannot make its work directory */
+        return fail(c, "the layer in " LIB_DIR " cannot be written");
+    }
     if (errno == EINVAL && c->users != OFF)
         return without_users(c, "a layer over mapped files", "needs Linux 5.19");
     return fail(c, LIB_DIR " and the rootfs must be on ext4, xfs, btrfs or tmpfs for a layer, or "
@@ -951,12 +962,11 @@ static int leave_mounts(struct container *c) {
 /* At the end the exit status is noted in the layer, or the layer goes: with --rm, or when no
  * program ever ran on it, which is when it has no state. */
 static void remove_layer(struct container *c) {
+    const bool there = c->layer_fd >= 0, used = faccessat(c->layer_fd, "state", F_OK, 0) == 0;
     leave_mounts(c);
-    if (c->layer_fd >= 0 && (c->remove || faccessat(c->layer_fd, "state", F_OK, 0) < 0))
-        remove_layer_tree(c->name);
-    else if (c->layer_fd >= 0 && c->ran)
-        write_state(c, c->layer_fd);
+    if (there && used && !c->remove && c->ran) write_state(c, c->layer_fd);
     close_fd(&c->layer_fd);
+    if (there && (c->remove || !used)) remove_layer_tree(c->name);
 }
 
 /*
@@ -972,14 +982,14 @@ static int make_cgroup(struct container *c) {
     if (found) {
         char *slash = strrchr(c->cgroup, '/');
         *slash = '\0';
-        if (mkdir(c->cgroup, 0755) == 0) { /* else env.sh did it */
-            int parent_fd = open(c->cgroup, O_DIRECTORY | O_CLOEXEC);
-            write_at(parent_fd, "cgroup.subtree_control", "+cpu +memory +pids");
-            close_fd(&parent_fd);
-        }
+        const bool first = mkdir(c->cgroup, 0755) == 0;
         *slash = '/';
         if ((mkdir(c->cgroup, 0755) < 0 && errno != EEXIST) || (c->cgroup_fd = open_cgroup(c)) < 0)
             return fail(c, "%s", c->cgroup);
+        if (first) { /* else env.sh has told both to give their controllers to their children */
+            write_at(c->cgroup_fd, "../../cgroup.subtree_control", "+cpu +memory +pids");
+            write_at(c->cgroup_fd, "../cgroup.subtree_control", "+cpu +memory +pids");
+        }
     }
     for (int i = 0; i < LIMITS; i++) {
         const int written = write_at(c->cgroup_fd, limits[i].file, c->limit[i]);
@@ -1216,6 +1226,11 @@ static int await_report(struct container *c) {
                                    : fail(c, "cannot hear the child");
 }
 
+static int child_died(struct container *c) {
+    return refuse(c, "the child died while being set up%s",
+                  read_use(c, "memory.events", "oom_kill") > 0 ? ": --memory is too low" : "");
+}
+
 static void copy_window_size(const struct container *c) {
     struct winsize size;
     if (c->relay && ioctl(0, TIOCGWINSZ, &size) == 0) ioctl(c->terminal_fd, TIOCSWINSZ, &size);
@@ -1246,10 +1261,7 @@ static int let_go(struct container *c) {
             return refuse(c, "the process that started us is gone");
         return 0;
     }
-    if (said == 0)
-        refuse(c, "the child died while being set up%s",
-               read_use(c, "memory.events", "oom_kill") > 0 ? ": --memory is too low" : "");
-    return -1;
+    return said == 0 ? child_died(c) : -1;
 }
 
 /* ---- Serving a running container: terminal, signals, log -------------------------------- */
@@ -1590,6 +1602,8 @@ static int pivot(struct container *c) {
     if (syscall(SYS_pivot_root, ".", ".") < 0) return fail(c, "pivot_root");
     if (umount2(".", MNT_DETACH) < 0 || chdir("/") < 0)
         return fail(c, "cannot detach the host's root");
+    /* A volume came as a peer of the host's mount; mounts made in one would show in the other. */
+    if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0) return fail(c, "mount /");
     if (c->read_only &&
         mount(NULL, "/", NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NODEV, NULL) < 0)
         return fail(c, "cannot make the root read-only");
@@ -1878,6 +1892,12 @@ static void print_row(const struct container *c, const char *status, double cpu)
            show_use(c, &uses[PIDS_MAX], e), c->command);
 }
 
+static long long microseconds(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return t.tv_sec * 1000000LL + t.tv_nsec / 1000;
+}
+
 /* list: everything that runs or has a layer. Processor use is taken over a tenth of a second. */
 static int list(struct container *c, char **argv) {
     enum { SAMPLE = 100000 }; /* microseconds */
@@ -1889,7 +1909,8 @@ static int list(struct container *c, char **argv) {
     close_fd(&host_fd);
     for (size_t i = 0; i < count; i++) {
         all[i].cgroup_fd = all[i].pid < 0 ? -1 : open_cgroup(&all[i]);
-        all[i].seconds = read_use(&all[i], "cpu.stat", "usage_usec");
+        all[i].sample[0] = read_use(&all[i], "cpu.stat", "usage_usec");
+        all[i].sample[1] = microseconds();
     }
     if (!c->quiet && count) usleep(SAMPLE);
     if (!c->quiet && !c->json)
@@ -1897,16 +1918,16 @@ static int list(struct container *c, char **argv) {
                "ADDRESS", "STARTED", "CPU", "MEMORY", "MAX", "PIDS", "MAX", "COMMAND");
     for (size_t i = 0; i < count; i++) {
         struct container *o = &all[i];
-        const long long used = read_use(o, "cpu.stat", "usage_usec") - o->seconds;
-        const double cpu = (double)(used < 0 ? 0 : used) * 100 / SAMPLE;
+        const long long used = read_use(o, "cpu.stat", "usage_usec") - o->sample[0];
+        const double cpu = (double)used * 100 / (double)(microseconds() - o->sample[1] + 1);
         describe(o, status);
         if (c->quiet) {
             puts(o->name);
         } else if (c->json) {
             printf("%s", i ? ",\n " : "[");
-            print_json(o, status, cpu);
+            print_json(o, status, used < 0 ? 0 : cpu);
         } else {
-            print_row(o, status, cpu);
+            print_row(o, status, used < 0 ? 0 : cpu);
         }
         close_all(o);
     }
