@@ -1766,8 +1766,9 @@ static int explain_exec(struct container *c) {
 /*
  * exec: when the network stands, become the program.
  *
- * Just before, every descriptor but 0, 1, 2 is closed, and the working directory is checked to
- * be inside: one open directory of the host would be a way out (CVE-2024-21626).
+ * Just before, every descriptor but 0, 1, 2 is closed, because one open directory of the host
+ * would be a way out; only then the working directory is entered, and checked to be inside: it
+ * may be a link to /proc/self/fd/7 (CVE-2024-21626).
  */
 static int execute(struct container *c) {
     char cwd[PATH_MAX];
@@ -1778,9 +1779,6 @@ static int execute(struct container *c) {
         c->shell[0] = access("/bin/bash", X_OK) == 0 ? "/bin/bash" : "/bin/sh";
         c->argv = c->shell;
     }
-    if (chdir(c->cwd) < 0) return fail(c, "-w %s", c->cwd);
-    if (!getcwd(cwd, sizeof cwd)) return fail(c, "getcwd");
-    if (cwd[0] != '/') return refuse(c, "the working directory is outside of the container");
     for (int i = 0; i < 3; i++)
         if (dup2(c->stdio[i], i) < 0) return fail(c, "dup2");
     if (c->relay && ioctl(0, TIOCSCTTY, 0) < 0) return fail(c, "cannot make the terminal its own");
@@ -1788,6 +1786,11 @@ static int execute(struct container *c) {
         return fail(c, "dup3");
     c->report_fd = REPORT_FD;
     if (syscall(SYS_close_range, REPORT_FD + 1, ~0U, 0) < 0) return fail(c, "close_range");
+    if (chdir(c->cwd) < 0) return fail(c, "-w %s", c->cwd);
+    const char *inside = getcwd(cwd, sizeof cwd);
+    if (!inside && errno != ENOENT) return fail(c, "getcwd");
+    if (!inside || cwd[0] != '/')
+        return refuse(c, "the working directory is outside of the container");
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     for (int n = 1; n < NSIG; n++) signal(n, SIG_DFL); /* whatever our caller ignores */
