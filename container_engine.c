@@ -86,6 +86,7 @@
 #include <termios.h>
 #include <time.h>
 #include <unistd.h>
+#include <wctype.h>
 
 #define VERSION           "0.1.0"
 #define RUN_DIR           "/run/container_engine" /* what runs: a directory a name, locked by its engine */
@@ -1901,9 +1902,10 @@ static long long microseconds(void) {
     return t.tv_sec * 1000000LL + t.tv_nsec / 1000;
 }
 
-/* list: everything that runs or has a layer. Processor use is taken over a tenth of a second. */
+/* list: everything that runs or has a layer. Processor use is taken over some periods of cpu.max,
+ * because in a part of one a container may get all of its share. */
 static int list(struct container *c, char **argv) {
-    enum { SAMPLE = 100000 }; /* microseconds */
+    enum { SAMPLE = 3 * CPU_PERIOD };
     struct container *all = NULL;
     char status[32];
     (void)argv;
@@ -2445,11 +2447,12 @@ static int note_failure(struct container *c, int error, const char *format, ...)
 
 /* For people and JSON: what is no whole UTF-8 character, or none to be seen, becomes '?'. */
 static void make_printable(char *text) {
+    wchar_t w = 0;
     for (int n = 1; *text; text += n) {
-        n = mblen(text, MB_CUR_MAX);
-        if (n > 0 && !iscntrl((unsigned char)*text)) continue;
-        *text = '?';
-        n = 1;
+        n = mbtowc(&w, text, MB_CUR_MAX);
+        if (n > 0 && !iswcntrl((wint_t)w)) continue;
+        n = n > 0 ? n : 1;
+        memset(text, '?', (size_t)n);
     }
 }
 
