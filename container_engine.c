@@ -1457,7 +1457,10 @@ static int mount_inside(struct container *c, const char *type, const char *targe
 static int bind_inside(struct container *c, const char *source, const char *target, bool directory,
                        unsigned long flags) {
     char path[64];
-    int tree_fd = sys_open_tree(source[0] == '/' ? AT_FDCWD : c->root_fd, source, AT_RECURSIVE);
+    int source_fd = source[0] == '/' ? sys_openat2(AT_FDCWD, source, O_PATH, 0)
+                                     : open_inside(c, source, directory, RESOLVE_NO_SYMLINKS);
+    int tree_fd = sys_open_tree(source_fd, "", AT_RECURSIVE | AT_EMPTY_PATH);
+    close_fd(&source_fd);
     int target_fd = tree_fd < 0 ? -1 : open_inside(c, target, directory, RESOLVE_NO_SYMLINKS);
     int result = target_fd < 0 ? -1 : sys_move_mount(tree_fd, target_fd, "");
     snprintf(path, sizeof path, "/proc/self/fd/%d", tree_fd);
@@ -1543,9 +1546,8 @@ static int mount_dev(struct container *c) {
         {"random", 1, 8}, {"urandom", 1, 9}, {"tty", 5, 0},
     };
     static const char *const links[][2] = {
-        {"/proc/self/fd", "dev/fd"},       {"/proc/self/fd/0", "dev/stdin"},
-        {"/proc/self/fd/1", "dev/stdout"}, {"/proc/self/fd/2", "dev/stderr"},
-        {"pts/ptmx", "dev/ptmx"},
+        {"/proc/self/fd", "fd"},       {"/proc/self/fd/0", "stdin"}, {"/proc/self/fd/1", "stdout"},
+        {"/proc/self/fd/2", "stderr"}, {"pts/ptmx", "ptmx"},
     };
     const unsigned long quiet = MS_NOSUID | MS_NOEXEC | MS_NODEV;
     char path[64];
@@ -1558,20 +1560,25 @@ static int mount_dev(struct container *c) {
         mount_inside(c, "tmpfs", "dev/shm", quiet, "mode=1777,size=64m") < 0 ||
         mount_inside(c, "mqueue", "dev/mqueue", quiet, NULL) < 0)
         return -1;
+    /* From here on by descriptor: with --write-through somebody may exchange dev meanwhile. */
+    int dev_fd = open_inside(c, "dev", true, RESOLVE_NO_SYMLINKS);
+    if (dev_fd < 0) return fail(c, "/dev");
     for (size_t i = 0; i < COUNT(devices); i++) {
         snprintf(path, sizeof path, "/dev/%s", devices[i].name);
         if (bind_inside(c, path, path + 1, false, 0) < 0) return -1;
-        if (fstatat(c->root_fd, path + 1, &s, AT_SYMLINK_NOFOLLOW) < 0) return fail(c, "%s", path);
+        if (fstatat(dev_fd, devices[i].name, &s, AT_SYMLINK_NOFOLLOW) < 0)
+            return fail(c, "%s", path);
         if (!S_ISCHR(s.st_mode) || s.st_rdev != makedev(devices[i].major, devices[i].minor))
             return refuse(c, "the host's %s is not the device of that name", path);
     }
     for (size_t i = 0; i < COUNT(links); i++)
-        if (symlinkat(links[i][0], c->root_fd, links[i][1]) < 0) return fail(c, "/%s", links[i][1]);
+        if (symlinkat(links[i][0], dev_fd, links[i][1]) < 0) return fail(c, "/dev/%s", links[i][1]);
     umask(022);
-    if (!c->relay) return bind_inside(c, "/dev/null", "dev/console", false, 0);
-    if (open_terminal(c, openat(c->root_fd, "dev/pts/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC)) < 0)
-        return -1;
-    return bind_inside(c, "dev/pts/0", "dev/console", false, 0);
+    const int ptmx_fd =
+        c->relay ? sys_openat2(dev_fd, "pts/ptmx", O_RDWR | O_NOCTTY, RESOLVE_NO_SYMLINKS) : -1;
+    close_fd(&dev_fd);
+    if (c->relay && open_terminal(c, ptmx_fd) < 0) return -1;
+    return bind_inside(c, c->relay ? "dev/pts/0" : "/dev/null", "dev/console", false, 0);
 }
 
 /* Volumes come as descriptors of detached mounts. Their places are found by openat2(2), for which
