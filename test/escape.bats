@@ -121,7 +121,7 @@ WEAK=(unshare --mount --pid --fork --uts --ipc --mount-proc)
     for mode in "${MODES[@]}"; do
       # What is mounted inside, even in a volume, is not seen outside.
       try -0 ce "$mode" --cap-add SYS_ADMIN -v "$VICTIM:/v" "$R" "${R##*/}" none sh -c '
-        cat /proc/self/mountinfo; mkdir -p /v/m && mount -t tmpfs escaped /v/m; mount | grep escaped'
+        mkdir -p /v/m && mount -t tmpfs escaped /v/m; cat /proc/self/mountinfo'
       [[ $output == *escaped* && $output != *shared:* && $output != *master:* ]]
       [[ $(lab cat /proc/mounts) != *escaped* ]]
     done
@@ -638,7 +638,8 @@ work_outside() { # SCRIPT WORD...
   local mode files open=': >>"$0"' # opens it, and writes nothing
   mapfile -t files < <(work_outside "$open" \
     /proc/sys/{kernel/core_pattern,kernel/modprobe,kernel/panic,vm/panic_on_oom} \
-    /proc/sys/{fs/binfmt_misc/register,net/ipv4/ip_forward} /proc/{sysrq-trigger,irq/default_smp_affinity,bus/pci/00/00.0,fs/nfsd/threads} \
+    /proc/sys/{fs/binfmt_misc/register,net/ipv4/ip_forward} /proc/sysrq-trigger \
+    /proc/{irq/default_smp_affinity,bus/pci/00/00.0,fs/nfsd/threads} \
     /sys/{kernel/uevent_helper,kernel/mm/ksm/run,power/state,fs/cgroup/cgroup.procs})
   [[ ${files[0]} == *core_pattern ]]
   for R in "${ROOTS[@]}"; do

@@ -1,0 +1,352 @@
+#!/usr/bin/env bats
+# The terminal of a container, with a person at it (tmux), and what happens when there is none.
+
+load helpers
+
+setup() {
+  requires root alpine tmux
+  TMUX_SOCKET=$BATS_TEST_TMPDIR/tmux
+  lab_snapshot
+}
+
+teardown() {
+  [[ ! -S $TMUX_SOCKET ]] || at_tmux kill-server
+  [[ -n ${BATS_TEST_SKIPPED-} ]] || leak_check
+}
+
+# --- the person ---------------------------------------------------------------------------------
+
+at_tmux() {
+  env -u TMUX tmux -S "$TMUX_SOCKET" -f /dev/null "$@" 3>&- 4>&-
+}
+
+# Sits down at the host's shell, in a terminal of 24 lines of 80 characters.
+sit_down() {
+  local keeper
+  keeper=$(<"$LAB/pid")
+  at_tmux new-session -d -x 80 -y 24 nsenter --target "$keeper" --net --mount --wdns="$PWD" -- \
+    env PS1='host$ ' CE="$ENGINE" R="$ALPINE" HOST_R="$HOST_ROOTFS" D="$BATS_TEST_TMPDIR" \
+    bash --noprofile --norc -i
+  at_tmux set-option -g remain-on-exit on
+  sees '^host\$'
+  type_in 'stty -g >$D/stty.before'
+}
+
+type_in() {
+  at_tmux send-keys -l "$1"
+  at_tmux send-keys Enter
+}
+
+press() {
+  at_tmux send-keys "$@"
+}
+
+on_screen() {
+  at_tmux capture-pane -p | grep -qE "$1"
+}
+
+# Waits until a line on the screen is like PATTERN; shows the screen when none gets so.
+sees() { # PATTERN
+  wait_until 15 on_screen "$1" && return
+  printf 'no %s on the screen:\n' "$1"
+  at_tmux capture-pane -p | sed '/^ *$/d'
+  return 1
+}
+
+# The screen, cleared by a shell that is there: so what is seen next is new.
+clean_screen() {
+  type_in 'clear; echo cle""an'
+  sees '^clean'
+}
+
+# The host's terminal is as it was, its shell there, and the last status was N.
+back_at_host() { # STATUS
+  wait_until 20 host_prompts || { at_tmux capture-pane -p | sed '/^ *$/d'; return 1; }
+  type_in 'echo "status: $?"; stty -g >$D/stty.after; echo ba""ck'
+  sees '^back'
+  sees "^status: $1\$"
+  cmp "$BATS_TEST_TMPDIR/stty.before" "$BATS_TEST_TMPDIR/stty.after"
+}
+
+host_prompts() {
+  [[ $(at_tmux capture-pane -p | grep . | tail -n 1) == *'host$' ]]
+}
+
+# A job of the container's shell runs: its first child.
+job_runs() { # NAME
+  pgrep -x -P "$(init_pid "${2-c1}")" "$1" >/dev/null
+}
+
+enter_container() { # [ROOTFS [OPTION...]]
+  type_in "\$CE ${*:2} ${1:-\$R} c1 none sh"
+  sees '^/ #'
+  clean_screen
+}
+
+# --- what a shell needs ---------------------------------------------------------------------------
+
+@test "terminal: tty says /dev/pts/0, the size is the host's, the devices are there" {
+  sit_down
+  enter_container
+  type_in 'tty; stty size; ls /dev/pts; test -c /dev/console && echo con""sole'
+  sees '^/dev/pts/0$'
+  sees '^24 80$'
+  sees '^0 +ptmx$'
+  sees '^console$'
+  type_in 'exit 3'
+  back_at_host 3
+}
+
+@test "terminal: the same without a user namespace, and for a user who is not root" {
+  sit_down
+  enter_container '' --userns off
+  type_in 'tty; echo to the terminal >/dev/tty; echo to the console >/dev/console'
+  sees '^/dev/pts/0$'
+  sees '^to the terminal$'
+  sees '^to the console$'
+  type_in exit
+  back_at_host 0
+  type_in '$CE -u 1000 $R c1 none sh -c "tty; echo x >/dev/pts/0 && stat -c %u:%g:%a /dev/pts/0"'
+  sees '^1000:5:620$'
+  back_at_host 0
+}
+
+@test "terminal: with bash of the host's root file system" {
+  requires host_rootfs
+  sit_down
+  type_in '$CE $HOST_R c2 none'
+  sees '[#$]$'
+  type_in 'PS1="in$ "; clear'
+  sees '^in\$'
+  type_in 'tty; stty size; sleep 100'
+  sees '^24 80$'
+  wait_until 10 job_runs sleep c2
+  press C-z
+  sees 'Stopped +sleep 100'
+  type_in 'fg %1'
+  sees '^sleep 100'
+  press C-c
+  type_in 'echo "last: $?"'
+  sees '^last: 130$'
+  type_in 'exit'
+  back_at_host 0
+}
+
+@test "terminal: Ctrl-C ends the program, not the shell" {
+  sit_down
+  enter_container
+  type_in 'sleep 100'
+  wait_until 10 job_runs sleep
+  press C-c
+  type_in 'echo "last: $?"'
+  sees '^last: 130$'
+  press C-d
+  back_at_host 0
+}
+
+@test "terminal: Ctrl-Z, jobs, fg, and Ctrl-C again" {
+  sit_down
+  enter_container
+  type_in 'sleep 100'
+  wait_until 10 job_runs sleep
+  press C-z
+  sees 'Stopped +sleep 100'
+  type_in 'jobs; echo on""ward'
+  sees '^onward'
+  type_in fg
+  sees '^sleep 100'
+  press C-c
+  type_in 'jobs | wc -l; echo "last: $?"'
+  sees '^0$'
+  type_in 'exit 0'
+  back_at_host 0
+}
+
+@test "terminal: the window's size follows, and the program is told" {
+  sit_down
+  enter_container
+  type_in "sh -c 'trap \"stty size\" WINCH; while :; do sleep 0.1; done'"
+  wait_until 10 job_runs sh
+  at_tmux resize-window -x 100 -y 30
+  sees '^30 100$'
+  at_tmux resize-window -x 60 -y 20
+  sees '^20 60$'
+  press C-c
+  type_in 'exit 0'
+  back_at_host 0
+}
+
+@test "terminal: full screen: vi edits a file, top refreshes" {
+  sit_down
+  enter_container
+  type_in 'vi /tmp/letter'
+  sees '^~'
+  press i 'Dear reader' Escape
+  sees '^Dear reader'
+  press :wq Enter
+  sees '^/ #'
+  type_in 'clear; cat /tmp/letter; echo re""ad'
+  sees '^read'
+  sees '^Dear reader$'
+  type_in 'top -d 1'
+  sees '^Mem: .*'
+  sees 'PID +PPID'
+  press q
+  type_in 'exit 0'
+  back_at_host 0
+}
+
+@test "terminal: every key gets in, every byte gets out" {
+  requires script
+  sit_down
+  enter_container
+  type_in 'stty raw -echo; echo go; head -c 6 | od -An -tx1 | tr -d " \n"; stty sane'
+  sees '^go'
+  press C-c C-z C-a C-d C-q C-s
+  sees '031a01041113'
+  press Enter
+  type_in 'exit 0'
+  back_at_host 0
+  # To the last byte, though the program ends at once.
+  mkfifo "$BATS_TEST_TMPDIR/keyboard"
+  lab script -qec "'$ENGINE' '$ALPINE' c1 none seq 1 100000" "$BATS_TEST_TMPDIR/log" \
+    <>"$BATS_TEST_TMPDIR/keyboard" >/dev/null 2>&1
+  tr -d '\r' <"$BATS_TEST_TMPDIR/log" | grep -E '^[0-9]+$' | cmp - <(seq 1 100000)
+}
+
+# --- however it ends ------------------------------------------------------------------------------
+
+@test "terminal: is restored when the container is killed" {
+  sit_down
+  enter_container
+  # In raw mode the host's shell would not see its line.
+  try -0 lab "$ENGINE" kill c1 KILL
+  back_at_host 137
+  enter_container
+  lab kill -KILL "$(init_pid c1)"
+  back_at_host 137
+}
+
+@test "terminal: is restored when the engine is told to end" {
+  sit_down
+  type_in '$CE $R c1 none sh -c "echo rea\"\"dy; exec sleep 1000"'
+  sees '^ready'
+  kill -TERM "$(engine_of c1)"
+  back_at_host 143
+  type_in '$CE $R c1 none sh -c "echo rea\"\"dy; exec sleep 1000"'
+  wait_until 10 lab test -e /run/container_engine/c1/state
+  wait_until 10 engine_of c1
+  kill -HUP "$(engine_of c1)"
+  back_at_host 129
+}
+
+# The engine: the parent of the container's first process.
+engine_of() {
+  local init
+  init=$(init_pid "$1") && sed -n 's/^PPid:\t//p' "/proc/$init/status"
+}
+
+@test "terminal: is left alone when nothing was started" {
+  sit_down
+  type_in '$CE $R c1 none nosuch'
+  back_at_host 127
+  type_in '$CE $R/none c1 none true'
+  back_at_host 125
+}
+
+@test "terminal: when it goes away, so does the container" {
+  sit_down
+  enter_container
+  at_tmux kill-server
+  wait_until 15 leaks
+}
+
+@test "terminal: the program may change it as it likes; it is restored after that, too" {
+  sit_down
+  enter_container
+  type_in 'stty raw -echo; exit 0'
+  back_at_host 0
+}
+
+# --- exec -----------------------------------------------------------------------------------------
+
+@test "terminal: exec has one of its own, with size, Ctrl-C and all" {
+  start_idle c1 none
+  sit_down
+  type_in '$CE exec c1 sh'
+  sees '^/ #'
+  clean_screen
+  type_in 'tty; stty size'
+  sees '^/dev/pts/0$'
+  sees '^24 80$'
+  at_tmux resize-window -x 90 -y 22
+  type_in 'stty size; sleep 100'
+  sees '^22 90$'
+  wait_until 10 lab "$ENGINE" exec c1 pgrep -x sleep
+  press C-c
+  type_in 'echo "last: $?"'
+  sees '^last: 130$'
+  type_in 'exit 4'
+  back_at_host 4
+  [[ -d /proc/$(init_pid c1) ]]
+}
+
+@test "terminal: exec beside a shell is a second terminal, and its end is not the shell's" {
+  sit_down
+  enter_container
+  at_tmux split-window -d nsenter --target "$(<"$LAB/pid")" --net --mount -- \
+    "$ENGINE" exec c1 sh -c 'tty >/tmp/second; stty size >>/tmp/second; exec sleep 1000'
+  wait_until 10 lab "$ENGINE" exec c1 grep -q /dev/pts/1 /tmp/second
+  at_tmux kill-pane -t 1
+  clean_screen
+  wait_until 10 lab "$ENGINE" exec c1 sh -c '! pgrep sleep'
+  type_in 'tty; ls /dev/pts'
+  sees '^/dev/pts/0$'
+  type_in 'exit 0'
+  back_at_host 0
+}
+
+# --- no terminal ----------------------------------------------------------------------------------
+
+@test "terminal: none inside when output or input is a pipe" {
+  sit_down
+  type_in '$CE $R c1 none sh -c "test -t 1 || echo no terminal; ls /dev/pts" | cat'
+  sees '^no terminal$'
+  sees '^ptmx$'
+  type_in 'clear; echo x | $CE $R c1 none sh -c "cat; test -t 0 || echo no input; ls /dev/pts"'
+  sees '^no input$'
+  sees '^ptmx$'
+  back_at_host 0
+  type_in 'clear; $CE $R c1 none sh -c "echo rea\"\"dy; sleep 100" | cat'
+  sees '^ready'
+  press C-c
+  type_in 'echo "first: ${PIPESTATUS[0]}"'
+  sees '^first: 130$'
+  back_at_host 0
+}
+
+@test "pipes: 1 GiB in and out is byte-identical" {
+  local size=$(((1 << 30) / ${CE_SLOW:-1}))
+  head -c "$size" /dev/urandom | tee >(sha256sum >"$BATS_TEST_TMPDIR/in") |
+    CE_TIMEOUT=120 ce "$ALPINE" c1 none cat 2>/dev/null | tee >(wc -c >"$BATS_TEST_TMPDIR/size") |
+    sha256sum >"$BATS_TEST_TMPDIR/out"
+  wait_until 10 test -s "$BATS_TEST_TMPDIR/size" -a -s "$BATS_TEST_TMPDIR/in"
+  [[ $(<"$BATS_TEST_TMPDIR/size") -eq $size ]]
+  cmp "$BATS_TEST_TMPDIR/in" "$BATS_TEST_TMPDIR/out"
+}
+
+@test "pipes: stderr is separate, also through exec; end of input arrives" {
+  try -0 ce --cpus max --memory max --pids max "$ALPINE" c1 none sh -c 'echo out; echo err >&2'
+  [[ $output == out && $stderr == err ]]
+  start_idle c1 none
+  try -5 lab "$ENGINE" exec c1 sh -c 'echo out; echo err >&2; exit 5'
+  [[ $output == out && $stderr == err ]]
+  try -0 typing 'a line' lab "$ENGINE" exec c1 sh -c 'cat; echo end'
+  [[ $output == $'a line\nend' ]]
+  printf 'all\0bytes\377\n' | lab "$ENGINE" exec c1 cat | cmp - <(printf 'all\0bytes\377\n')
+}
+
+@test "pipes: a reader that goes away ends the writer" {
+  ce "$ALPINE" c1 none sh -c 'yes; echo "ended: $?" >&2' 2>"$BATS_TEST_TMPDIR/err" | head -n 1
+  [[ $(tail -n 1 "$BATS_TEST_TMPDIR/err") == 'ended: 141' ]] # 128+SIGPIPE
+}
