@@ -14,6 +14,7 @@ setup_file() {
   for tool in docker-registry skopeo jq curl; do
     [[ -n $(type -P "$tool") ]] || return 0
   done
+  cd "$BATS_FILE_TMPDIR" || return 1
   registry_start "$BATS_FILE_TMPDIR" ''
 }
 
@@ -32,9 +33,16 @@ setup() {
   cd "$BATS_TEST_TMPDIR" || return 1
 }
 
+# Ends what a test has started beside the fetch, and thaws what it froze.
+end_servers() {
+  [[ ! -e $BATS_FILE_TMPDIR/pid ]] || thaw
+  [[ ! -e servers ]] || xargs kill <servers 2>/dev/null || : # some the test has ended itself
+}
+
 # After every test, whatever it did: the victim is as it was, and no half of a fetch is left.
 teardown() {
-  [[ -z ${BATS_TEST_SKIPPED+x} ]] || return 0
+  [[ -z ${BATS_TEST_SKIPPED-} ]] || return 0
+  end_servers
   fingerprint "$VICTIM" | diff "$BATS_TEST_TMPDIR/before" - || return 1
   [[ -z $(halves) ]] || { halves; return 1; }
   [[ -z $(ours) ]] || { echo 'left behind:'; ours | xargs ps; ours | xargs kill -KILL; return 1; }
@@ -95,7 +103,7 @@ registry_start() {
   printf '%s\n' 'version: 0.1' 'log: {level: info}' "http: {addr: '127.0.0.1:${3-0}'}" \
     "storage: {filesystem: {rootdirectory: $1/storage}}" "$2" >"$1/config.yml"
   docker-registry serve "$1/config.yml" >"$1/log" 2>&1 3>&- 4>&- &
-  echo "$!" >"$1/pid"
+  echo "$!" | tee "$1/pid" >>servers
   disown
   wait_until 10 grep -q 'listening on' "$1/log"
   sed -n 's/.*listening on 127.0.0.1:\([0-9]*\)".*/\1/p' "$1/log" >"$1/port"
@@ -722,7 +730,7 @@ END
   mkdir silly tokens
   echo '{"token": "abc"}' >tokens/token
   python3 -u -m http.server --bind 127.0.0.1 --directory tokens 0 >http 2>&1 3>&- 4>&- &
-  http=$!
+  echo "$!" >>servers
   wait_until 10 grep -q port http
   realm=http://127.0.0.1:$(sed -n 's/.* port \([0-9]*\) .*/\1/p' http)
   # docker-registry's own "silly" scheme: any token will do, but there must be one
@@ -737,7 +745,6 @@ END
   grep -q "GET /token?service=the%20service&scope=repository:${R#*/}:pull" http
   rm tokens/token
   fails 'no anonymous token' "$S:1" other
-  kill "$http" "$(<silly/pid)"
 }
 
 @test "rootfs: image: unknown ones, unknown tags and strange names: one line, at once" {
@@ -792,7 +799,7 @@ def serve(client):
 while True:
     threading.Thread(target=serve, args=(listener.accept()[0],), daemon=True).start()' \
     "$@" >cutter 2>&1 3>&- 4>&- &
-  cutter=$!
+  echo "$!" >>servers
   wait_until 10 test -s cutter
 }
 
@@ -805,7 +812,6 @@ while True:
   push 1 a.tar
   cutter "$(<"$BATS_FILE_TMPDIR/port")" 100000
   try -0 fetch "127.0.0.1:$(<cutter)/${R#*/}:1" "$DIR"
-  kill "$cutter"
   [[ $(stat -c %s "$DIR/random") -eq 250000 && $stderr == *'try 2 of 4'* && $stderr != *'try 3'* ]]
 }
 
