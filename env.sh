@@ -157,7 +157,7 @@ running() {
       ! grep -qsx 'populated 1' "$dir/cgroup.events" || basename "$dir"
     done
     for dir in "$state"/*/; do
-      flock -n "$dir" true || basename "$dir"
+      flock -n "$dir" true 2>/dev/null || [[ ! -d $dir ]] || basename "$dir"
     done
   } | sort -u | paste -sd ' '
 }
@@ -358,13 +358,12 @@ refuse_another() {
 
 set_up() {
   local found
+  lock # first: another set or clean may be at work on what we look at
   refuse_another
   found=$(clash_line)
   [[ -z $found ]] || die "SUBNET: $found"
   has nft || has iptables || die 'set: neither nft nor iptables is there: run env.sh deps'
 
-  lock
-  refuse_another # again: another set may have been here first
   mark=0
   [[ ! -e $journal ]] || mark=$(wc -l <"$journal")
   trap 'undo_from "$mark"' EXIT
