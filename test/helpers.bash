@@ -302,20 +302,30 @@ lacks() {
 # --- root filesystems: made once per suite, at first need; each prints why it cannot be had ---
 
 rootfs_alpine() {
-  [[ -d $ALPINE ]] && return
-  [[ -f ${CE_ALPINE-} ]] || { echo 'CE_ALPINE names no Alpine minirootfs tarball'; return; }
-  mkdir "$ALPINE.part" && tar -xzf "$CE_ALPINE" -C "$ALPINE.part" && mv "$ALPINE.part" "$ALPINE"
-}
-
-rootfs_host() {
-  [[ -d $HOST_ROOTFS ]] && return
-  "$REPO/rootfs-fetch.sh" host "$HOST_ROOTFS" >"$LAB/log" 2>&1 || tail -n 1 "$LAB/log"
+  [[ -d $ALPINE ]] || unpack "${CE_ALPINE-}" "$ALPINE" 'CE_ALPINE names no Alpine minirootfs tarball'
 }
 
 # A tarball, because the VM has no network to fetch from.
 rootfs_debian() {
-  [[ -d $DEBIAN_ROOTFS ]] && return
-  [[ -f ${CE_DEBIAN-} ]] || { echo 'CE_DEBIAN names no tarball of a Debian rootfs'; return; }
-  mkdir "$DEBIAN_ROOTFS.part" && tar -xf "$CE_DEBIAN" -C "$DEBIAN_ROOTFS.part" &&
-    mv "$DEBIAN_ROOTFS.part" "$DEBIAN_ROOTFS"
+  [[ -d $DEBIAN_ROOTFS ]] ||
+    unpack "${CE_DEBIAN-}" "$DEBIAN_ROOTFS" 'CE_DEBIAN names no tarball of a Debian rootfs'
+}
+
+# In the VM a tarball too, because making one there takes minutes.
+rootfs_host() {
+  [[ ! -d $HOST_ROOTFS ]] || return 0
+  if [[ -n ${CE_HOST-} ]]; then
+    unpack "$CE_HOST" "$HOST_ROOTFS" 'CE_HOST names no tarball'
+  else
+    "$REPO/rootfs-fetch.sh" host "$HOST_ROOTFS" >"$LAB/log" 2>&1 || tail -n 1 "$LAB/log"
+  fi
+}
+
+unpack() { # TARBALL DIR COMPLAINT
+  [[ -f $1 ]] || { printf '%s\n' "$3"; return 0; }
+  if mkdir -p "$2.part" && tar -xf "$1" -C "$2.part"; then
+    mv "$2.part" "$2"
+  else
+    printf '%s cannot be unpacked\n' "$1"
+  fi
 }

@@ -40,6 +40,10 @@ ensure_inputs() {
     ensure_tarball debian:bookworm "$CACHE/debian.tar"
     export CE_DEBIAN=$CACHE/debian.tar
   fi
+  # Of this machine as it is now, so not from the cache.
+  ./rootfs-fetch.sh host "$tmp/host" >&2
+  tar -C "$tmp/host" -cf "$CACHE/host.tar" .
+  export CE_HOST=$CACHE/host.tar
 }
 
 # Runs the files and keeps their TAP. A plan that is not kept to, or none at all, is a failure.
@@ -82,9 +86,10 @@ main() {
       here+=("$file")
     fi
   done
+  tmp=$(mktemp -d)
+  trap 'rm -rf --one-file-system "$tmp"' EXIT
+  tap=$tmp/tap
   ensure_inputs
-  tap=$(mktemp)
-  trap 'rm -f "$tap"' EXIT
   run_bats here "${here[@]}"
   run_bats vm "${vm[@]}"
   summary
