@@ -342,13 +342,18 @@ undo_from() { # N
 
 # --- set and clean --------------------------------------------------------------------------
 
-refuse_another() {
+refuse_other_settings() {
   local key was
   for key in BRIDGE SUBNET; do
     was=$(recorded $key)
     [[ ${was:-${!key}} == "${!key}" ]] ||
       die "set: it stands with $key=$was: run env.sh clean before you change that"
   done
+}
+
+# Under the lock, because a clean might be taking it away while we look.
+refuse_other_bridge() {
+  local was
   link_is "$BRIDGE" || return 0
   link_is "$BRIDGE" type bridge || die "BRIDGE: $BRIDGE is there, and is not a bridge"
   was=$(ip -o -4 addr show dev "$BRIDGE" |
@@ -358,12 +363,14 @@ refuse_another() {
 
 set_up() {
   local found
-  lock # first: another set or clean may be at work on what we look at
-  refuse_another
+  refuse_other_settings
   found=$(clash_line)
   [[ -z $found ]] || die "SUBNET: $found"
   has nft || has iptables || die 'set: neither nft nor iptables is there: run env.sh deps'
 
+  lock
+  refuse_other_settings # again: another set may have been here first
+  refuse_other_bridge
   mark=0
   [[ ! -e $journal ]] || mark=$(wc -l <"$journal")
   trap 'undo_from "$mark"' EXIT
