@@ -588,10 +588,10 @@ static void walk_back(struct container *c, const struct step *steps, size_t coun
 /* When a step of ours fails because the child did, what the child says is the cause. */
 static void prefer_report(struct container *c) {
     const struct report ours = c->report;
-    struct pollfd p = {c->report_fd, POLLIN, 0};
-    if (ours.kind == FAILED || c->report_fd < 0 || poll(&p, 1, 200) <= 0) return;
+    struct pollfd p = {c->report_fd, POLLIN, 0}, dead = {c->pid_fd, POLLIN, 0};
+    if (ours.kind == FAILED || c->pid_fd < 0 || poll(&p, 1, 200) <= 0) return;
     const int said = await_report(c);
-    if (said == 0)
+    if (said == 0 && poll(&dead, 1, 50) > 0)
         child_died(c);
     else if (said != FAILED)
         c->report = ours;
@@ -657,7 +657,7 @@ static void check_address(struct container *c, const char *text) {
 
     if (inet_pton(AF_INET, text, &address) != 1)
         die("address '%s': an IPv4 address such as 192.168.1.2 is needed, or none", text);
-    if (fd < 0) die("socket: %s", strerror(errno));
+    if (fd < 0) die("address '%s': socket: %s", text, strerror(errno));
     COPY(its_address.ifr_name, c->bridge);
     COPY(its_mask.ifr_name, c->bridge);
     if (ioctl(fd, SIOCGIFADDR, &its_address) < 0 || ioctl(fd, SIOCGIFNETMASK, &its_mask) < 0)
@@ -906,7 +906,8 @@ static int mount_overlay(struct container *c) {
         return fail(c, "cannot prepare the layer");
     if (mount("overlay", "merged", "overlay", MS_NODEV,
               "lowerdir=lower,upperdir=upper,workdir=work") == 0) {
-        if (statvfs("merged", &v) == 0 && !(v.f_flag & ST_RDONLY)) return 0;
+        if (statvfs("merged", &v) < 0) return fail(c, "cannot look at the layer");
+        if (!(v.f_flag & ST_RDONLY)) return 0;
         errno = ENOSPC; /* overlayfs says nothing when it cannot make its work directory */
         return fail(c, "the layer in " LIB_DIR " cannot be written");
     }
