@@ -1460,7 +1460,7 @@ static int bind_inside(struct container *c, const char *source, const char *targ
     char path[64];
     int source_fd = source[0] == '/' ? sys_openat2(AT_FDCWD, source, O_PATH, 0)
                                      : open_inside(c, source, directory, RESOLVE_NO_SYMLINKS);
-    int tree_fd = sys_open_tree(source_fd, "", AT_RECURSIVE | AT_EMPTY_PATH);
+    int tree_fd = source_fd < 0 ? -1 : sys_open_tree(source_fd, "", AT_RECURSIVE | AT_EMPTY_PATH);
     close_fd(&source_fd);
     int target_fd = tree_fd < 0 ? -1 : open_inside(c, target, directory, RESOLVE_NO_SYMLINKS);
     int result = target_fd < 0 ? -1 : sys_move_mount(tree_fd, target_fd, "");
