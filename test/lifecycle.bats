@@ -19,9 +19,15 @@ teardown() {
   leak_check
 }
 
+# With -d. A file takes the output: a pipe that the engine kept open would make the test hang.
+background() { # [OPTION...] ROOTFS NAME IP [COMMAND...]
+  ce -d "$@" </dev/null >"$BATS_TEST_TMPDIR/name" 3>&- 4>&-
+  output=$(<"$BATS_TEST_TMPDIR/name")
+}
+
 # In the background, and ready. Its first process says so, and ends with 3 when it gets SIGTERM.
 up() { # ROOTFS NAME IP [OPTION...]
-  try -0 ce -d "${@:4}" "$1" "$2" "$3" \
+  background "${@:4}" "$1" "$2" "$3" \
     sh -c 'trap "echo got TERM; exit 3" TERM; echo ready; sleep 1000 & wait'
   [[ $output == "$2" ]]
   wait_until 10 said "$2" ready
@@ -302,9 +308,8 @@ exec_up() { # NAME
 @test "lifecycle: exec is in all namespaces of the first process, and in its cgroup" {
   local rootfs options
   for rootfs in "${BOTH[@]}"; do
-    for options in '--userns on' '--userns off'; do
-      # shellcheck disable=SC2086  # two words
-      up "$rootfs" c1 none $options
+    for options in on off; do
+      up "$rootfs" c1 none --userns "$options"
       exec_up c1
       diff <(namespaces_of "$(init_pid c1)") <(namespaces_of "$program")
       diff "/proc/$(init_pid c1)/cgroup" "/proc/$program/cgroup"
@@ -346,17 +351,16 @@ END
 }
 
 @test "lifecycle: exec has the rights of the first process: user, capabilities, filter" {
-  local rootfs options
-  for rootfs in "${BOTH[@]}"; do
-    for options in '' '--userns off' '-u 1000:1001' '--cap-drop ALL --cap-add CHOWN' \
-      '--cap-add SYS_ADMIN' '--cap-add ALL --seccomp off'; do
-      # shellcheck disable=SC2086  # words
-      up "$rootfs" c1 none $options
-      exec_up c1
-      rights_of "$program"
-      diff <(rights_of "$(init_pid c1)") <(rights_of "$program")
-      try -0 ce delete -f c1
-    done
+  local rootfs=$HOST_ROOTFS options
+  for options in '' '--userns off' '-u 1000:1001' '--cap-drop ALL --cap-add CHOWN' \
+    '--cap-add SYS_ADMIN' '--cap-add ALL --seccomp off'; do
+    # shellcheck disable=SC2086  # words
+    up "$rootfs" c1 none $options
+    exec_up c1
+    rights_of "$program"
+    diff <(rights_of "$(init_pid c1)") <(rights_of "$program")
+    try -0 ce delete -f c1
+    rootfs=$ALPINE
   done
 }
 
@@ -577,7 +581,7 @@ done 3>&1 >/dev/null 2>&1'
 # goes on when it has been looked at.
 seen_from_inside() { # OPTION...
   local stops=0
-  try -0 ce -d "$@" "$ALPINE" c1 none sh -c "$ATTACK" attack sleep
+  background "$@" "$ALPINE" c1 none sh -c "$ATTACK" attack sleep
   wait_until 10 said c1 ready
   start exec strace -f -qq -o "$BATS_TEST_TMPDIR/exec.trace" -e trace=setsid,capset,seccomp,chdir \
     -e inject=setsid,capset,seccomp,chdir:signal=STOP "$ENGINE" exec c1 sleep 0
@@ -627,7 +631,7 @@ stopped_by() { # TAG
 @test "lifecycle: -d prints the name and returns when the container runs, network and all" {
   local rootfs
   for rootfs in "${BOTH[@]}"; do
-    try -0 ce -d "$rootfs" c1 192.168.1.2 sleep 1000
+    background "$rootfs" c1 192.168.1.2 sleep 1000
     [[ $output == c1 ]]
     [[ $(readlink "/proc/$(init_pid c1)/exe") == *@(busybox|sleep) ]]
     try -0 lab ping -c 1 -W 5 192.168.1.2
@@ -672,7 +676,7 @@ engine_of() { # NAME
 @test "lifecycle: -d: what it says is in the layer's log, stdout and stderr; its stdin is empty" {
   local rootfs
   for rootfs in "${BOTH[@]}"; do
-    try -0 ce -d "$rootfs" c1 none \
+    background "$rootfs" c1 none \
       sh -c 'echo out; echo err >&2; cat; echo by name >/dev/stderr; exit 4'
     wait_until 10 over c1
     [[ $(log c1) == $'out\nerr\nby name' ]]
@@ -683,7 +687,7 @@ engine_of() { # NAME
 
 @test "lifecycle: -d: the log is the end of what was said, without a gap, and never over 2 MiB" {
   local size
-  try -0 ce -d "$ALPINE" c1 none sh -c 'seq 800000; echo last' # more than 5 MB
+  background "$ALPINE" c1 none sh -c 'seq 800000; echo last' # more than 5 MB
   wait_until 30 over c1
   [[ $(listed c1 .state) == 'exited (0)' ]]
   lab sh -c 'cd /var/lib/container_engine/c1 && cat log.1 log' >"$BATS_TEST_TMPDIR/log"
@@ -755,7 +759,7 @@ timed() {
 @test "lifecycle: stop: a program that does not handle TERM is killed at once, and told of" {
   local rootfs
   for rootfs in "${BOTH[@]}"; do
-    try -0 ce -d "$rootfs" c1 none sleep 1000
+    background "$rootfs" c1 none sleep 1000
     timed try -0 ce stop c1
     ((took < 50))
     [[ $output == *c1*TERM*kill* && ${lines[-1]} == c1 ]]
@@ -766,7 +770,7 @@ timed() {
 }
 
 @test "lifecycle: stop -t: one that does not care for TERM is killed after so many seconds" {
-  try -0 ce -d "$ALPINE" c1 none sh -c 'trap "" TERM; echo ready; while :; do sleep 1000; done'
+  background "$ALPINE" c1 none sh -c 'trap "" TERM; echo ready; while :; do sleep 1000; done'
   wait_until 10 said c1 ready
   timed try -0 ce stop -t 2 c1
   ((took >= 20 && took < 80))
@@ -777,7 +781,7 @@ timed() {
 }
 
 @test "lifecycle: stop -t: one that is slow gets its time" {
-  try -0 ce -d "$ALPINE" c1 none \
+  background "$ALPINE" c1 none \
     sh -c 'trap "sleep 1; exit 6" TERM; echo ready; sleep 1000 & wait'
   wait_until 10 said c1 ready
   try -0 ce stop -t 30 c1
@@ -801,7 +805,7 @@ int main(void) {
     return 5;
 }
 END
-  try -0 ce -d -v "$BATS_TEST_TMPDIR/init:/init:ro" "$ALPINE" c1 none /init
+  background -v "$BATS_TEST_TMPDIR/init:/init:ro" "$ALPINE" c1 none /init
   wait_until 10 said c1 ready
   try -0 ce stop c1
   [[ $output == c1 && $(listed c1 .state) == 'exited (5)' ]]
@@ -839,7 +843,7 @@ END
 
 @test "lifecycle: kill sends what it is told: names, with and without SIG, in any case; numbers" {
   local n times=1
-  try -0 ce -d "$ALPINE" c1 none sh -c '
+  background "$ALPINE" c1 none sh -c '
     n=1
     while [ $n -lt 32 ]; do
       case $n in 9 | 17 | 19) ;; *) trap "echo got $n" $n ;; esac
@@ -1070,10 +1074,8 @@ said_times() { # COUNT NAME WORD
     "command=$(printf 'x%.0s' {1..9000})" $'\x00\xff\xfe' 'rootfs='; do
     try -0 ce "$ALPINE" c1 none true
     printf '%s' "$junk" | lab tee "$state" >/dev/null
-    try -0 ce list
-    [[ $output == *c1*exited* ]]
     try -0 ce list --json
-    jq -e '.[0].name == "c1"' <<<"$output"
+    jq -e '.[0].name == "c1" and (.[0].state | startswith("exited"))' <<<"$output"
     try -0 ce inspect c1
     try -0 ce delete c1
   done
