@@ -657,7 +657,7 @@ static void check_address(struct container *c, const char *text) {
 
     if (inet_pton(AF_INET, text, &address) != 1)
         die("address '%s': an IPv4 address such as 192.168.1.2 is needed, or none", text);
-    if (fd < 0) die("address '%s': socket: %s", text, strerror(errno));
+    if (fd < 0) die("socket: %s", strerror(errno));
     COPY(its_address.ifr_name, c->bridge);
     COPY(its_mask.ifr_name, c->bridge);
     if (ioctl(fd, SIOCGIFADDR, &its_address) < 0 || ioctl(fd, SIOCGIFNETMASK, &its_mask) < 0)
