@@ -589,7 +589,7 @@ static void walk_back(struct container *c, const struct step *steps, size_t coun
 static void prefer_report(struct container *c) {
     const struct report ours = c->report;
     struct pollfd p = {c->report_fd, POLLIN, 0}, dead = {c->pid_fd, POLLIN, 0};
-    if (ours.kind == FAILED || c->pid_fd < 0 || poll(&p, 1, 200) <= 0) return;
+    if (ours.kind == FAILED || ours.kind == READY || c->pid_fd < 0 || poll(&p, 1, 200) <= 0) return;
     const int said = await_report(c);
     if (said == 0 && poll(&dead, 1, 50) > 0)
         child_died(c);
