@@ -89,7 +89,7 @@
 #include <wctype.h>
 
 #define VERSION           "0.1.0"
-#define RUN_DIR           "/run/container_engine" /* what runs: a directory a name, locked by its engine */
+#define RUN_DIR           "/run/container_engine"     /* what runs: a directory a name, locked */
 #define LIB_DIR           "/var/lib/container_engine" /* what stays: a layer a name, until delete */
 #define NETNS_DIR         "/run/netns"                /* where ip-netns(8) looks for names */
 #define CGROUP_DIR        "container_engine" /* below the cgroup2 mount; a cgroup a name below it */
