@@ -1375,8 +1375,10 @@ static int serve(struct container *c) {
     waitpid((pid_t)c->pid, &status, 0);
     close_fd(&c->pid_fd);
     if (!WIFSIGNALED(status)) return WEXITSTATUS(status);
-    if (WTERMSIG(status) == SIGKILL && read_use(c, "memory.events", "oom_kill") > 0)
+    if (WTERMSIG(status) == SIGKILL && read_use(c, "memory.events", "oom_kill") > 0) {
         warn("%s was killed: it needed more memory than its limit; see --memory", c->name);
+        usleep(300000); /* before its cgroup goes: those that serve an exec look there, too */
+    }
     return 128 + (c->forwarded ? c->forwarded : WTERMSIG(status));
 }
 
