@@ -90,16 +90,13 @@ WEAK=(unshare --mount --pid --fork --uts --ipc --mount-proc)
     try -0 lab bash -c 'exec 9</; "$@"' bash "${WEAK[@]}" --root="$R" \
       sh -c 'cd /proc/self/fd/9 && /attack leaked "$0"' "$SECRET"
     [[ $output == *'descriptor -1 leads to'* ]]
-    cp -a "$R" "$HOSTILE"
+    make_hostile x
     for n in 3 4 5 6 7 8; do
       ln -sfn "/proc/self/fd/$n" "$HOSTILE/app"
-      try ce --userns off --rm -w /app "$HOSTILE" hostile none /attack leaked "$SECRET"
-      [[ $status -eq 125 ]] # nothing but 0, 1 and 2 is open any more
+      try -125 ce --userns off --rm -w /app "$HOSTILE" hostile none /attack leaked "$SECRET"
     done
-    rm -rf --one-file-system "$HOSTILE"
     for mode in "${MODES[@]}"; do
-      try ce "$mode" -w /proc/self/fd/5 "$R" "${R##*/}" none /attack leaked "$SECRET"
-      [[ $status -eq 125 ]]
+      try -125 ce "$mode" -w /proc/self/fd/5 "$R" "${R##*/}" none /attack leaked "$SECRET"
     done
   done
 }
@@ -220,24 +217,23 @@ mounts_on_victim() { # PLACE
 }
 
 @test "escape: a volume's place that changes while it is mounted (CVE-2021-30465)" {
-  local i seen=0
+  local i held=0
   for R in "${ROOTS[@]}"; do
-    make_hostile x /
+    make_hostile x
     mkdir "$HOSTILE/m"
     start swap "$LAB/attacked/attack" swap "$HOSTILE/m" "$HOSTILE/x"
-    # The careless: in some of 20 tries it is the host's root that is mounted on.
+    # The careless: in some of 20 tries it is the victim that is mounted on.
     for ((i = 0; i < 20; i++)); do
       lab unshare --mount sh -c 'mount -t tmpfs trap "$0"; tail -n 1 /proc/mounts' "$HOSTILE/m"
     done >"$BATS_TEST_TMPDIR/mounts"
-    grep '^trap / ' "$BATS_TEST_TMPDIR/mounts"
+    grep "^trap $VICTIM " "$BATS_TEST_TMPDIR/mounts"
     for ((i = 0; i < 10; i++)); do
-      try ce --write-through -v "$VICTIM:/m/v" "$HOSTILE" hostile none \
-        sh -c 'cat "/m$0" "/x$0" "$0"; grep -v " /\(m/\|x/\)\?v " /proc/mounts' "$SECRET"
-      [[ $output != *secret* && $output != *"$VICTIM"* ]]
-      seen=$((seen + (status != 125)))
+      try ce --userns off --write-through -v "$LAB/attacked:/m/v" "$HOSTILE" hostile none true
+      held=$((held + (status == 0)))
     done
     stop_started
-    ((seen > 0))
+    [[ -z $(ls -A "$VICTIM") ]]
+    ((held > 0))
   done
 }
 
@@ -280,20 +276,20 @@ dev_is_there() {
   done
 }
 
-# A device of the host's that can be read, and is none of the container's: TYPE MAJOR MINOR.
+# A device of the host's that can be opened, and is none of the container's: TYPE MAJOR MINOR.
 some_device() {
   local file
-  for file in /dev/vda /dev/sda /dev/nvme0n1 /dev/kmsg; do
-    timeout 5 dd if="$file" of=/dev/null bs=8192 count=1 2>/dev/null || continue
+  for file in /dev/vda /dev/sda /dev/nvme0n1 /dev/loop0 /dev/fuse; do
+    (: <"$file") 2>/dev/null || continue
     [[ ! -b $file ]] || printf 'b '
     [[ ! -c $file ]] || printf 'c '
     stat -c '%Hr %Lr' "$file"
     return
   done
-  echo "no device of this machine's can be read" >&2
+  echo "no device of this machine's can be opened" >&2
 }
 
-@test "escape: mknod of the host's disk: made or not, it cannot be read" {
+@test "escape: mknod of the host's disk: made or not, it cannot be opened" {
   local mode device
   read -ra device < <(some_device)
   for R in "${ROOTS[@]}"; do
@@ -305,17 +301,17 @@ some_device() {
   done
 }
 
-@test "escape: a device node in the image, or in a volume, cannot be read" {
-  local mode device read='dd if=/node of=/dev/null bs=8192 count=1'
+@test "escape: a device node in the image, or in a volume, cannot be opened" {
+  local mode device open=': </node'
   read -ra device < <(some_device)
   for R in "${ROOTS[@]}"; do
     make_hostile x
     mknod -m 666 "$HOSTILE/node" "${device[@]}"
     mknod -m 666 "$VICTIM/node" "${device[@]}"
-    try -0 lab unshare --root="$HOSTILE" sh -c "$read"
+    try -0 lab unshare --root="$HOSTILE" sh -c "$open"
     for mode in "${MODES[@]}" --write-through --read-only; do
       try -1 ce "$mode" --rm -v "$VICTIM:/v" "$HOSTILE" hostile none \
-        sh -c "$read || ${read/node/v/node}"
+        sh -c "($open) || (${open/node/v/node}) || exit 1"
       [[ $(grep -c 'ermission denied' <<<"$stderr") -eq 2 ]]
     done
     rm "$VICTIM/node"
