@@ -1005,8 +1005,11 @@ static int make_cgroup(struct container *c) {
         warn("warning: this host has no cpu, memory and pids controllers in cgroup v2: the default "
              "limits are not in force; see env.sh check");
     /* No swap beside the memory limit; and when it is hit, all die, not a random one. */
-    write_at(c->cgroup_fd, "memory.swap.max", "0");
-    write_at(c->cgroup_fd, "memory.oom.group", "1");
+    static const char *const fixed[][2] = {{"memory.swap.max", "0"}, {"memory.oom.group", "1"}};
+    for (size_t i = 0; i < COUNT(fixed); i++)
+        if (write_at(c->cgroup_fd, fixed[i][0], fixed[i][1]) < 0 && errno != ENOENT &&
+            errno != EBADF)
+            return fail(c, "cannot write %s", fixed[i][0]);
     return 0;
 }
 
