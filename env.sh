@@ -176,6 +176,9 @@ ensure_bridge() {
     printf -v mac '02:ce:%02x:%02x:%02x:%02x' ${gateway//./ }
     will link "$BRIDGE"
     run ip link add "$BRIDGE" address "$mac" type bridge
+    # No container becomes the host's IPv6 router (CVE-2020-13401); this goes with the bridge.
+    [[ ! -e /proc/sys/net/ipv6/conf/$BRIDGE ]] ||
+      printf 0 >"/proc/sys/net/ipv6/conf/$BRIDGE/accept_ra"
   fi
   if ! link_has "$BRIDGE" "$gateway/$prefix"; then
     will address "$BRIDGE" "$gateway/$prefix"
