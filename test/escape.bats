@@ -5,7 +5,7 @@
 # than unshare --root; an option of the engine's that leaves the wall out; or the host itself)
 # the attack must work. Programs are in test/attacks; 0: it worked, 1: it was stopped.
 #
-# What a container can eat (processes, memory, processor) is in limits.bats.
+# What a container can eat (processes, memory, processor) is in limits.bats and walkthrough.bats.
 
 load helpers
 
@@ -588,6 +588,23 @@ unshare: Operation not permitted' ]]
     OPTIONS=()
     try -1 inside /attack keyring # not even to be asked about
   done
+}
+
+@test "escape: a router advertisement does not change the host's routes (CVE-2020-13401)" {
+  local accept=/proc/sys/net/ipv6/conf/cebr0/accept_ra before
+  lab test -e "$accept" || skip 'this kernel has no IPv6'
+  before=$(lab cat "$accept")
+  for R in "${ROOTS[@]}"; do
+    try -0 ce "$R" "${R##*/}" 192.168.1.2 /attack advertise 3
+    try -0 lab ip -6 route show proto ra
+    [[ -z $output ]]
+  done
+  # On a bridge that believes them:
+  lab sh -c "echo 1 >$accept"
+  try -0 ce "$R" "${R##*/}" 192.168.1.2 /attack advertise 3
+  try -0 lab ip -6 route show proto ra
+  lab sh -c "echo $before >$accept; ip -6 route flush proto ra"
+  [[ $output == *'default via fe80:'*'dev cebr0'* ]]
 }
 
 # --- the terminal -------------------------------------------------------------------------------

