@@ -152,8 +152,8 @@ calls() { # engine|child
       name = $1
       n[name]++
       if (name == "execve" && / = 0$/) { if (who == "child") exit; on = 0 }
-      if (/^fcntl\(2, F_GETFD\)/) on = 1
-      if (name == "signalfd4") exit
+      if (/^fcntl\(2, F_GETFD\)/) on = who != "back"
+      if (name == "signalfd4") on = who == "back"
       if (on && name !~ /^(close|umask|get.?[up]id|rt_sig.*|clock_nanosleep|exit_group)$/)
         print name, n[name]
     }' "$T/log"
@@ -261,6 +261,31 @@ container() {
     /^clone3.*CLONE_NEWPID/ { made = 1 }' "$T/log")
   forget
   sweep child
+}
+
+@test "faults: each call of the way back fails: the next start of that name puts it right" {
+  local name n i=0 wrong=0
+  RUN=("$ENGINE" "$ALPINE" c1 192.168.1.2 true)
+  trace_engine
+  calls back >"$T/calls"
+  [[ $status -eq 0 && -s $T/calls ]]
+  nothing_left
+  while read -r name n _; do
+    ((++i % ${CE_FAULTS:-1} == 0)) || continue
+    trace_engine -e "trace=$name" -e "inject=$name:error=$(usual_error "$name"):when=$n"
+    ! grep -q INJECTED "$T/log" || count injected
+    case $status in
+      0 | 125 | 137) ;;
+      *) wrong=$((wrong + 1)) && printf 'status %s\n' "$status" ;;
+    esac
+    ce "$ALPINE" c1 192.168.1.2 true
+    nothing_left || {
+      wrong=$((wrong + 1))
+      printf '... by %s %s: %s\n' "$name" "$n" "$(grep INJECTED "$T/log")"
+    }
+  done <"$T/calls"
+  printf '%s calls of the way back\n' "$i"
+  ((wrong == 0))
 }
 
 # --- ip ---------------------------------------------------------------------------------------
