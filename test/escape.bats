@@ -131,7 +131,7 @@ WEAK=(unshare --mount --pid --fork --uts --ipc --mount-proc)
   keeper=$(<"$LAB/pid")
   for R in "${ROOTS[@]}"; do
     try lab unshare --mount --root="$R" sh -c "mount -t proc p /proc; $look" "$SECRET" "$keeper"
-    [[ $output == secret ]]
+    [[ $output == *secret* ]]
     try inside sh -c "$look" "$SECRET" "$keeper"
     [[ $status -ne 0 && -z $output ]]
   done
