@@ -31,7 +31,7 @@ make_attacked() {
   local dir=$LAB/attacked.part
   mkdir "$dir"
   gcc -std=gnu11 -O1 -static -o "$dir/attack" "$BATS_TEST_DIRNAME/attacks/attack.c"
-  gcc -O1 -static -nostdlib -ffreestanding -fno-stack-protector -o "$dir/loader" \
+  gcc -O1 -static-pie -fPIE -nostdlib -ffreestanding -fno-stack-protector -o "$dir/loader" \
     "$BATS_TEST_DIRNAME/attacks/loader.c"
   cp -a "$ALPINE" "$dir/alpine"
   cp -a "$HOST_ROOTFS" "$dir/host"
@@ -222,19 +222,19 @@ mounts_on_victim() { # PLACE
     make_hostile x
     mkdir "$HOSTILE/m"
     start swap "$LAB/attacked/attack" swap "$HOSTILE/m" "$HOSTILE/x"
-    # The careless: in some of 20 tries it is the victim that is mounted on.
-    for ((i = 0; i < 20; i++)); do
+    # The careless: in some of 12 tries it is the victim that is mounted on.
+    for ((i = 0; i < 12; i++)); do
       lab unshare --mount sh -c 'mount -t tmpfs trap "$0"; tail -n 1 /proc/mounts' "$HOSTILE/m"
     done >"$BATS_TEST_TMPDIR/mounts"
     grep "^trap $VICTIM " "$BATS_TEST_TMPDIR/mounts"
-    for ((i = 0; i < 10; i++)); do
+    for ((i = 0; i < 8; i++)); do
       try ce --userns off --write-through -v "$LAB/attacked:/m/v" "$HOSTILE" hostile none true
       held=$((held + (status == 0)))
     done
     stop_started
     [[ -z $(ls -A "$VICTIM") ]]
-    ((held > 0))
   done
+  ((held > 0))
 }
 
 # strace holds the engine's child before it makes the links in /dev; meanwhile dev is exchanged.
@@ -366,7 +366,7 @@ meet_engine() { # MODE COMMAND
 @test "escape: who enters cannot be reached into (CVE-2016-9962)" {
   local i mode
   for R in "${ROOTS[@]}"; do
-    start c1 "${WEAK[@]}" --root="$R" /attack spy true "$SECRET" 3
+    start c1 "${WEAK[@]}" --root="$R" /attack spy true "$SECRET" "$((3 * ${CE_SLOW:-1}))"
     wait_until 10 grep -q ready "$BATS_TEST_TMPDIR/c1.out"
     try lab "$LAB/attacked/attack" enter "$(pgrep -P "$pid")" /bin/true
     ended "$pid"
@@ -374,9 +374,9 @@ meet_engine() { # MODE COMMAND
     [[ $status -eq 0 ]]
     for mode in "${MODES[@]}"; do
       OPTIONS=("$mode")
-      start_inside /attack spy true "$SECRET" 2
+      start_inside /attack spy true "$SECRET" "$((2 * ${CE_SLOW:-1}))"
       for ((i = 0; i < 5; i++)); do
-        lab timeout 10 "$ENGINE" exec "${R##*/}" true
+        ce exec "${R##*/}" true
       done
       ended "$pid"
       cat "$BATS_TEST_TMPDIR/c1.out"

@@ -78,7 +78,7 @@ job_runs() { # NAME
 }
 
 enter_container() { # [ROOTFS [OPTION...]]
-  type_in "\$CE ${*:2} ${1:-\$R} c1 none sh"
+  type_in "clear; \$CE ${*:2} ${1:-\$R} c1 none sh"
   sees '^/ #'
   clean_screen
 }
@@ -233,9 +233,8 @@ enter_container() { # [ROOTFS [OPTION...]]
   sees '^ready'
   kill -TERM "$(engine_of c1)"
   back_at_host 143
-  type_in '$CE $R c1 none sh -c "echo rea\"\"dy; exec sleep 1000"'
-  wait_until 10 lab test -e /run/container_engine/c1/state
-  wait_until 10 engine_of c1
+  type_in 'clear; $CE $R c1 none sh -c "echo rea\"\"dy; exec sleep 1000"'
+  sees '^ready'
   kill -HUP "$(engine_of c1)"
   back_at_host 129
 }

@@ -22,8 +22,13 @@ static long call(long number, long a, long b, long c) {
 
 void _start(void);
 void _start(void) {
-    const char *args[] = {"/attack", "overwrite", "/proc/self/fd/3", "/out/report", 0}, *none = 0;
+    const char *args[5]; /* filled by instructions: nobody has relocated us */
+    args[0] = "/attack";
+    args[1] = "overwrite";
+    args[2] = "/proc/self/fd/3";
+    args[3] = "/out/report";
+    args[4] = 0;
     call(OPENAT, -100 /* AT_FDCWD */, (long)"/proc/self/exe", 0 /* O_RDONLY */);
-    call(EXECVE, (long)args[0], (long)args, (long)&none);
+    call(EXECVE, (long)args[0], (long)args, (long)&args[4]);
     call(EXIT, 2, 0, 0);
 }
