@@ -1541,7 +1541,8 @@ static int open_terminal(struct container *c, int devpts_ptmx_fd) {
  * dev: the few devices that are the same for everybody, and terminals of its own.
  *
  * Nodes are not made (a user namespace may not) but are the host's, each checked to be the
- * device it claims to be. devpts is a new instance: the host's terminals are not in it.
+ * device it claims to be; a node that is made beside them cannot be opened. devpts is a new
+ * instance: the host's terminals are not in it.
  */
 static int mount_dev(struct container *c) {
     static const struct device {
@@ -1560,7 +1561,7 @@ static int mount_dev(struct container *c) {
     struct stat s;
 
     umask(0);
-    if (mount_inside(c, "tmpfs", "dev", MS_NOSUID | MS_STRICTATIME, "mode=755,size=64k") < 0 ||
+    if (mount_inside(c, "tmpfs", "dev", MS_NOSUID | MS_NODEV, "mode=755,size=64k") < 0 ||
         mount_inside(c, "devpts", "dev/pts", MS_NOSUID | MS_NOEXEC,
                      "newinstance,ptmxmode=0666,mode=0620,gid=5") < 0 ||
         mount_inside(c, "tmpfs", "dev/shm", quiet, "mode=1777,size=64m") < 0 ||
