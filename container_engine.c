@@ -342,6 +342,12 @@ static const struct container blank = {
 
 static void parse_options(struct container *c, const struct command *, int argc, char **argv);
 
+static int run_command(const struct command *command, struct container *c, char **argv) {
+    const int status = command->run(c, argv);
+    close_all(c);
+    return status;
+}
+
 int main(int argc, char **argv) {
     struct container c = blank;
     const struct command *command = commands, *last = &commands[COUNT(commands) - 1];
@@ -368,12 +374,12 @@ int main(int argc, char **argv) {
     if (geteuid() != 0) die("must be run as root: sudo container_engine ...");
     umask(022);
     signal(SIGPIPE, SIG_IGN);
-    if (command->options[0] != '*') exit(command->run(&c, argv));
+    if (command->options[0] != '*') return run_command(command, &c, argv);
     int failed = 0;
     for (int i = 0; i < words; i++) { /* one that fails does not keep the others from it */
         int status = -1;
         const pid_t pid = fork();
-        if (pid == 0) exit(command->run(&c, &argv[i]));
+        if (pid == 0) return run_command(command, &c, &argv[i]);
         if (pid > 0) waitpid(pid, &status, 0);
         failed |= status != 0;
     }
@@ -613,7 +619,6 @@ static int walk(struct container *c, const struct step *steps, size_t count) {
         count = done + 1;
     }
     walk_back(c, steps, count);
-    close_all(c);
     return (int)c->status;
 }
 
@@ -641,7 +646,9 @@ static void detach(struct container *c) {
         c->running_fd = running[1];
         return;
     }
-    if (read(running[0], &byte, 1) == 1) {
+    const bool runs = read(running[0], &byte, 1) == 1;
+    close(running[0]);
+    if (runs) {
         puts(c->name);
         exit(0);
     }
@@ -2022,7 +2029,6 @@ static int inspect(struct container *c, char **argv) {
             printf("  %-13s %s\n", uses[i].key, show_use(c, &uses[i], status));
         show_network(c);
     }
-    close_all(c);
     return 0;
 }
 
@@ -2068,9 +2074,7 @@ static int exec_in(struct container *c, char **argv) {
     c->pid = -1;
     if (prctl(PR_SET_DUMPABLE, 0) < 0 || setns(c->join_fd, CLONE_NEWPID) < 0)
         die("cannot join %s: %s", c->name, strerror(errno));
-    const int status = walk(c, exec_host_steps, COUNT(exec_host_steps));
-    close_all(c);
-    return status;
+    return walk(c, exec_host_steps, COUNT(exec_host_steps));
 }
 
 /* update: the kernel puts new limits in force at once. */
@@ -2085,7 +2089,6 @@ static int update(struct container *c, char **argv) {
     for (int i = 0; i < LIMITS; i++)
         if (c->asked[i] && write_at(c->cgroup_fd, limits[i].file, c->limit[i]) < 0)
             die("%s: cannot write %s: %s", limits[i].option, limits[i].file, strerror(errno));
-    close_all(c);
     return 0;
 }
 
@@ -2125,7 +2128,6 @@ static int send_signal(struct container *c, char **argv) {
     if (number <= 0) die("signal '%s': a number, or a name such as TERM is needed", text);
     need_container(c, argv[0], true);
     if (sys_pidfd_send_signal(c->pid_fd, number) < 0) die("container %s has just ended", c->name);
-    close_all(c);
     return 0;
 }
 
