@@ -694,6 +694,22 @@ static void complete_environment(struct container *c) {
     for (size_t i = 0; i < COUNT(defaults) - !l; i++) set_environment(c, defaults[i], false);
 }
 
+/* Of an engine in a chroot(2) the containers could get out of theirs: pivot_root exchanges what
+ * is "/" to us, and below that the host's root would remain. Entering our own mount namespace
+ * once more leads to the root of it, which must be ours. setns(2) */
+static void check_root(void) {
+    struct stat ours, its;
+    int cwd_fd = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    int mounts_fd = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
+    if (stat("/", &ours) < 0 || setns(mounts_fd, CLONE_NEWNS) < 0 || stat("/", &its) < 0 ||
+        fchdir(cwd_fd) < 0)
+        die("cannot look for the root of our mount namespace: %s", strerror(errno));
+    if (ours.st_dev != its.st_dev || ours.st_ino != its.st_ino)
+        die("must not be run in a chroot, which its containers could leave: use pivot_root(8)");
+    close_fd(&cwd_fd);
+    close_fd(&mounts_fd);
+}
+
 /* Look at everything the user typed before anything is made; then walk. */
 static int run(struct container *c, char **argv) {
     struct stat s;
@@ -715,6 +731,7 @@ static int run(struct container *c, char **argv) {
     if (!c->hostname[0]) COPY(c->hostname, c->name);
     if (strcmp(argv[2], "none") != 0) check_address(c, argv[2]);
     if (c->uid < 0) c->uid = c->gid = 0;
+    check_root();
     complete_environment(c);
     c->argv = argv + 3;
     snprintf(c->command, sizeof c->command, "%s", argv[3] ? argv[3] : "(shell)");
