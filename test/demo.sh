@@ -31,7 +31,7 @@ ensure_bridge() {
 }
 
 main() {
-  local gateway address
+  local gateway address proof
   ((EUID == 0)) || { printf 'demo: it needs root: sudo make demo\n' >&2; exit 1; }
   step ./env.sh deps
   step make --no-print-directory container_engine
@@ -45,8 +45,9 @@ main() {
     printf '\nTry: ps -e; whoami; ls; ip a; ping %s.   The end: exit\n' "$gateway"
     step ./container_engine rootfs "$NAME" "$address"
   else
-    step ./container_engine rootfs "$NAME" "$address" \
-      sh -c "ps -e && hostname && ip a && ping -c 2 $gateway"
+    proof="ps -e && hostname && ip a && ping -c 2 $gateway"
+    printf "\n$ ./container_engine rootfs %s %s sh -c '%s'\n" "$NAME" "$address" "$proof"
+    ./container_engine rootfs "$NAME" "$address" sh -c "$proof"
   fi
   printf '\nTo undo what was set up: sudo ./env.sh clean\n'
 }
