@@ -15,7 +15,7 @@ PREFIX = /usr/local
 SHELL_FILES = $(wildcard *.sh test/*.sh test/*.bash) .ci/run
 
 .DELETE_ON_ERROR:
-.PHONY: all demo test check asan analyze lint format install clean help
+.PHONY: all demo test check asan sanitize analyze lint format install clean help
 
 all: container_engine ## build the engine (the default)
 
@@ -30,13 +30,16 @@ test: ## as root: all tests, here or, where cgroup v2 has no controllers, in a t
 	@$(MAKE) --no-print-directory container_engine
 	@test/run.sh
 
-check: lint analyze asan test ## everything that must hold: lint, analyze, asan, test
+check: lint analyze test sanitize ## everything that must hold: lint, analyze, test, sanitize
 
 asan: container_engine-asan ## build container_engine-asan, with address and UB sanitizers
 
 container_engine-asan: container_engine.c
 	$(CC) $(WARNINGS) -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined \
 		-fno-sanitize-recover=all $(CPPFLAGS) $(LDFLAGS) $< -o $@
+
+sanitize: asan ## as root: all tests with container_engine-asan
+	@ENGINE=$(CURDIR)/container_engine-asan test/run.sh
 
 analyze: ## gcc -fanalyzer, clang-tidy, cppcheck
 	$(CC) $(WARNINGS) -O2 -fanalyzer -Werror $(CPPFLAGS) -c container_engine.c -o /dev/null

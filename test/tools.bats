@@ -1,8 +1,7 @@
 #!/usr/bin/env bats
 # What tools see and tests do not: sanitizers, valgrind, and which descriptors are open at the end.
-# (`make asan` builds an engine that any test can be run with: ENGINE=container_engine-asan, and
-# ASAN_OPTIONS=detect_leaks=0, because exec changes its PID namespace, where the leak detector is
-# lost. Here it is on.)
+# (`make sanitize` runs all tests with an engine that has sanitizers, but no search for leaks, as
+# exec changes its PID namespace, where the leak detector is lost. Here it is on.)
 
 load helpers
 
