@@ -896,7 +896,7 @@ static int add_own_files(struct container *c) {
 
 /* The name's directory below LIB_DIR. One that another rootfs was used with is not reused. */
 static int open_layer(struct container *c) {
-    static const char *const parts[] = {"lower", "upper", "work", "merged"};
+    static const char *const parts[] = {"merged", "lower", "upper", "work"};
     struct container last = blank;
     char path[PATH_MAX];
     snprintf(path, sizeof path, LIB_DIR "/%s", c->name);
@@ -913,14 +913,15 @@ static int open_layer(struct container *c) {
         strcmp(last.rootfs, c->rootfs) != 0)
         return refuse(c, "the layer of %s belongs to %s: delete %s first, or take another name",
                       c->name, last.rootfs, c->name);
-    for (size_t i = 0; i < COUNT(parts); i++)
+    for (size_t i = 0; i < (c->write_through ? 1 : COUNT(parts)); i++)
         if (mkdirat(c->layer_fd, parts[i], 0755) < 0 && errno != EEXIST)
             return fail(c, "%s/%s", path, parts[i]);
-    return 0;
+    return c->remove && write_state(c, c->layer_fd) < 0 ? fail(c, "%s/state", path) : 0;
 }
 
-/* upper (the name's own) over lower (the rootfs) as merged; the working directory is the layer.
- * The owner and the mode of the root directory are those of upper. */
+/* upper (the name's own) over lower (the rootfs) as merged; the working directory is the
+ * layer. The owner and the mode of the root directory are those of upper. A layer that goes at
+ * the end need not be safe on the disk before (volatile). */
 static int mount_overlay(struct container *c) {
     const uid_t root = c->users == OFF ? 0 : (uid_t)c->base;
     struct statvfs v;
@@ -929,7 +930,8 @@ static int mount_overlay(struct container *c) {
         chown("upper", root + s.st_uid % IDS, root + s.st_gid % IDS) < 0)
         return fail(c, "cannot prepare the layer");
     if (mount("overlay", "merged", "overlay", MS_NODEV,
-              "lowerdir=lower,upperdir=upper,workdir=work") == 0) {
+              c->remove ? "lowerdir=lower,upperdir=upper,workdir=work,volatile"
+                        : "lowerdir=lower,upperdir=upper,workdir=work") == 0) {
         if (statvfs("merged", &v) < 0) return fail(c, "cannot look at the layer");
         if (!(v.f_flag & ST_RDONLY)) return 0;
         errno = ENOSPC; /* overlayfs says nothing when it cannot make its work directory */
@@ -959,18 +961,18 @@ static int stack_layer(struct container *c) {
         v->tree_fd = open_mapped(c, host, true, read_only);
         if (v->tree_fd < 0) return -1;
     }
-    int lower_fd = open_mapped(c, c->rootfs, false, false);
-    if (lower_fd < 0) return -1;
+    int rootfs_fd = open_mapped(c, c->rootfs, false, false);
+    if (rootfs_fd < 0) return -1;
     c->host_mounts_fd = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
-    const int moved = c->host_mounts_fd < 0 || fchdir(c->layer_fd) < 0 ||
-                              unshare(CLONE_NEWNS) < 0 ||
-                              mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0
-                          ? -1
-                          : sys_move_mount(lower_fd, AT_FDCWD, "lower");
-    close_fd(&lower_fd);
-    if (moved < 0) return fail(c, "cannot mount the rootfs in a mount namespace of our own");
+    const char *place = c->write_through ? "merged" : "lower";
+    const bool moved = c->host_mounts_fd >= 0 && fchdir(c->layer_fd) == 0 &&
+                       unshare(CLONE_NEWNS) == 0 &&
+                       mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
+                       sys_move_mount(rootfs_fd, AT_FDCWD, place) == 0;
+    close_fd(&rootfs_fd);
+    if (!moved) return fail(c, "cannot mount the rootfs in a mount namespace of our own");
     if (!c->write_through && mount_overlay(c) < 0) return -1;
-    c->root_fd = open(c->write_through ? "lower" : "merged", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    c->root_fd = open("merged", O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (c->root_fd < 0) return fail(c, "cannot open the root");
     return add_own_files(c);
 }
@@ -2237,8 +2239,10 @@ static bool find_container(struct container *c, const char *name) {
         return kept;
     }
     if (c->run_fd < 0 || start_time(c->pid) != c->start) c->pid = -1;
-    const bool found = c->run_fd >= 0 || c->layer_fd >= 0;
+    const bool rubbish = c->run_fd < 0 && c->remove; /* the machine went down under a --rm */
+    const bool found = c->run_fd >= 0 || (c->layer_fd >= 0 && !rubbish);
     close_fd(&c->layer_fd);
+    if (rubbish) remove_layer_tree(c->name);
     return found;
 }
 

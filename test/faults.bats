@@ -546,10 +546,11 @@ leave_state() { # DIR CONTENT
   [[ $(<"/proc/$other/comm") == sleep ]]
 }
 
-@test "faults: after a reboot a layer is as it was, and its name is free" {
-  local engine init run
+# A container that ends with the machine, which then starts again.
+reboot() { # OPTION...
+  local init run
   run=/proc/$(<"$LAB/pid")/root/run/container_engine
-  start_idle c1 192.168.1.2
+  start_idle c1 192.168.1.2 "$@"
   init=$(init_pid c1)
   kill -KILL "$pid"
   count kill
@@ -557,6 +558,21 @@ leave_state() { # DIR CONTENT
   # What a reboot empties: /run and the cgroups.
   rm -r "$run/c1" "${run%/*}/netns/c1"
   wait_until 10 rmdir "$LAB_CGROUP/container_engine/c1"
+}
+
+@test "faults: after a reboot a layer with --rm is gone" {
+  reboot --rm
+  [[ -e $LAB/layers/c1/state ]]
+  try -0 ce list -q
+  [[ -z $output && ! -e $LAB/layers/c1 ]]
+  nothing_left
+  reboot --rm
+  try -0 ce "$ALPINE" c1 192.168.1.2 true
+  nothing_left
+}
+
+@test "faults: after a reboot a layer is as it was, and its name is free" {
+  reboot
   try -0 ce list
   [[ $output =~ c1\ +exited ]]
   try -0 ce "$ALPINE" c1 192.168.1.2 true
