@@ -15,7 +15,7 @@ PREFIX = /usr/local
 SHELL_FILES = $(wildcard *.sh test/*.sh test/*.bash) .ci/run
 
 .DELETE_ON_ERROR:
-.PHONY: all demo test check asan sanitize analyze lint format install clean help
+.PHONY: all demo test check bench asan sanitize analyze lint format install clean help
 
 all: container_engine ## build the engine (the default)
 
@@ -31,6 +31,11 @@ test: ## as root: all tests, here or, where cgroup v2 has no controllers, in a t
 	@test/run.sh
 
 check: lint analyze test sanitize ## everything that must hold: lint, analyze, test, sanitize
+
+bench: ## as root: how long a container takes, next to crun
+	@./env.sh deps test
+	@$(MAKE) --no-print-directory container_engine
+	@test/bench.sh
 
 asan: container_engine-asan ## build container_engine-asan, with address and UB sanitizers
 
