@@ -97,13 +97,23 @@ settings() {
   gateway=$(dotted $((net + 1)))
 }
 
+# What ip lists: from the beginning when the list changed meanwhile, of which ip only says so.
+listed() { # SHOW...
+  local said
+  for _ in {1..20}; do
+    said=$(ip -o -4 "$@" 2>&1) || { complain "ip $*: ${said%%$'\n'*}"; return 1; }
+    [[ $said == *'Dump was interrupted'* ]] || break
+  done
+  printf '%s\n' "$said"
+}
+
 # Prints what the machine has in or around the network, but for our own bridge. A route shorter
 # than 8 bits is a default route in disguise (VPNs use 0.0.0.0/1) and takes nothing.
 clash() { # NETWORK/BITS
   { # match: the routes it lies in; root: those that lie in it
-    ip -o -4 addr show to "$1" | awk '{ print "address", $4, "dev", $2 }'
-    ip -o -4 route show table all match "$1"
-    ip -o -4 route show table all root "$1"
+    listed addr show to "$1" | awk 'NF { print "address", $4, "dev", $2 }'
+    listed route show table all match "$1"
+    listed route show table all root "$1"
   } | awk -v bridge="$BRIDGE" '{
       net = $1 ~ /^[0-9]/ ? $1 : $2
       dev = ""
@@ -165,7 +175,7 @@ running() {
 # --- the changes, each next to its undoing --------------------------------------------------
 
 link_is() { [[ -n $(ip -o link show dev "$@" 2>/dev/null) ]]; } # NAME [up | type bridge]
-link_has() { [[ $(ip -o -4 addr show dev "$1" 2>/dev/null) == *" inet $2 "* ]]; } # NAME ADDRESS
+link_has() { [[ $(listed addr show dev "$1" 2>/dev/null) == *" inet $2 "* ]]; } # NAME ADDRESS
 
 # A bridge without an address of its own takes its ports' lowest, which changes as they come and
 # go: containers would lose their gateway for a while.
@@ -359,7 +369,7 @@ refuse_other_bridge() {
   local was
   link_is "$BRIDGE" || return 0
   link_is "$BRIDGE" type bridge || die "BRIDGE: $BRIDGE is there, and is not a bridge"
-  was=$(ip -o -4 addr show dev "$BRIDGE" |
+  was=$(listed addr show dev "$BRIDGE" |
     awk -v ours="$gateway/$prefix" '$4 != ours { print $4; exit }')
   [[ -z $was ]] || die "BRIDGE: $BRIDGE has the address $was already: use another name"
 }

@@ -421,6 +421,16 @@ END
   on test ! -e /run/container_engine
 }
 
+@test "env set: a list that changed while ip read it is read again" {
+  on ip link add d0 type bridge
+  on ip addr add 192.168.1.200/30 dev d0
+  fake ip 'mark=$0-${*//\//_}
+    [[ $* != *show* || -e $mark ]] || { touch "$mark"
+      echo "Dump was interrupted and may be inconsistent." >&2; exit; }
+    exec "$real" "$@"'
+  refuses overlaps 192.168.1.200/30 -- env_sh set
+}
+
 @test "env set: the subnet that a refusal names is free, and set takes it" {
   on ip route add blackhole 192.168.0.0/17 # the first choice is in the one
   on ip route add blackhole 192.168.177.64/26 # the second is around the other
