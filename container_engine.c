@@ -698,13 +698,15 @@ static void complete_environment(struct container *c) {
  * is "/" to us, and below that the host's root would remain. Entering our own mount namespace
  * once more leads to the root of it, which must be ours. setns(2) */
 static void check_root(void) {
-    struct stat ours, its;
+    enum { WHERE = STATX_MNT_ID | STATX_INO };
+    struct statx ours, its;
     int cwd_fd = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
     int mounts_fd = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
-    if (stat("/", &ours) < 0 || setns(mounts_fd, CLONE_NEWNS) < 0 || stat("/", &its) < 0 ||
+    if (cwd_fd < 0 || mounts_fd < 0 || statx(AT_FDCWD, "/", 0, WHERE, &ours) < 0 ||
+        setns(mounts_fd, CLONE_NEWNS) < 0 || statx(AT_FDCWD, "/", 0, WHERE, &its) < 0 ||
         fchdir(cwd_fd) < 0)
         die("cannot look for the root of our mount namespace: %s", strerror(errno));
-    if (ours.st_dev != its.st_dev || ours.st_ino != its.st_ino)
+    if (ours.stx_mnt_id != its.stx_mnt_id || ours.stx_ino != its.stx_ino)
         die("must not be run in a chroot, which its containers could leave: use pivot_root(8)");
     close_fd(&cwd_fd);
     close_fd(&mounts_fd);
