@@ -705,7 +705,7 @@ static void check_root(void) {
     if (cwd_fd < 0 || mounts_fd < 0 || statx(AT_FDCWD, "/", 0, WHERE, &ours) < 0 ||
         setns(mounts_fd, CLONE_NEWNS) < 0 || statx(AT_FDCWD, "/", 0, WHERE, &its) < 0 ||
         fchdir(cwd_fd) < 0)
-        die("cannot look for the root of our mount namespace: %s", strerror(errno));
+        die("/proc/self/ns/mnt: %s", strerror(errno));
     if (ours.stx_mnt_id != its.stx_mnt_id || ours.stx_ino != its.stx_ino)
         die("must not be run in a chroot, which its containers could leave: use pivot_root(8)");
     close_fd(&cwd_fd);

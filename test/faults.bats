@@ -209,7 +209,7 @@ sweep() { # engine|child
 # before anything was made.
 STEPS='claim|layer|cgroup|clone|users|network|go'
 STEPS+='|private|rootfs|proc|dev|pivot|hostname|caps|seccomp|exec'
-STEPS+="|-v '.*'|rootfs '.*'|there is no bridge|socket|/run/container_engine"
+STEPS+="|-v '.*'|rootfs '.*'|there is no bridge|socket|/proc/self/ns/mnt|/run/container_engine"
 
 # How a run must end in which a call failed. Status 125 with one line that names the step and the
 # errno, no layer left; or, where the failure does no harm, as a clean run ends, walls and all.
