@@ -1854,8 +1854,14 @@ static void need_container(struct container *c, const char *name, bool running) 
     if (running && c->pid < 0) die("container %s is not running", c->name);
     if (c->pid < 0) return;
     c->cgroup_fd = open_cgroup(c);
+    const int error = errno;
+    const bool lost = c->cgroup_fd < 0 && find_cgroup(c) != 0; /* not: there never was one */
     c->pid_fd = sys_pidfd_open(c->pid);
-    if (c->pid_fd >= 0 && start_time(c->pid) == c->start) return;
+    if (c->pid_fd < 0 && errno != ESRCH) die("container %s: %s", c->name, strerror(errno));
+    if (c->pid_fd >= 0 && start_time(c->pid) == c->start) {
+        if (lost) die("the cgroup of container %s: %s", c->name, strerror(error));
+        return;
+    }
     if (running) die("container %s has just ended", c->name);
     c->pid = -1;
     close_fd(&c->pid_fd);
@@ -2227,7 +2233,10 @@ static bool find_container(struct container *c, const char *name) {
     c->layer_fd = open(path, O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
     snprintf(path, sizeof path, RUN_DIR "/%s", c->name);
     c->run_fd = open(path, O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-    read_state(c, c->run_fd >= 0 ? c->run_fd : c->layer_fd);
+    if (c->run_fd < 0 && errno != ENOENT && errno != ENOTDIR) die("%s: %s", path, strerror(errno));
+    if (read_state(c, c->run_fd >= 0 ? c->run_fd : c->layer_fd) < 0 && c->run_fd >= 0 &&
+        errno != ENOENT)
+        die("%s/state: %s", path, strerror(errno));
     bool locked = c->run_fd >= 0 && flock(c->run_fd, LOCK_EX | LOCK_NB) < 0;
     for (int i = 0; locked && i < 1000 && start_time(c->engine) != c->engine_start; i++) {
         usleep(1000); /* killed while it made a child, which is about to notice */
