@@ -168,6 +168,7 @@ struct container {
     /* What has been made so far. */
     long long pid, start, started;  /* PID 1; its start in ticks since boot; seconds UTC */
     long long engine, engine_start; /* the process that looks after it */
+    char boot[37];                  /* the boot_id of the kernel that gave these numbers */
     long long status;               /* exit status of the last run; -1 while it runs */
     long long base;                 /* host id of the container's root */
     long long prefix;               /* length of the bridge's network, in bits */
@@ -242,6 +243,7 @@ static size_t find_all(struct container **all);
 static void close_all(struct container *c);
 static int fork_into(uint64_t flags, int cgroup_fd, int *pid_fd);
 static long long start_time(long long pid);
+static void read_boot(char boot[37]);
 static bool handles_signal(long long pid, int number);
 static void restart_sealed(const struct container *c, bool without_users);
 static int open_inside(struct container *c, const char *path, bool directory, uint64_t how);
@@ -773,6 +775,7 @@ static int claim(struct container *c) {
     free(others);
     c->engine = getpid();
     c->engine_start = start_time(c->engine);
+    read_boot(c->boot);
     snprintf(path, sizeof path, RUN_DIR "/%s", c->name);
     if (!c->report.why[0] && mkdir(path, 0700) < 0) {
         fail(c, "%s", path);
@@ -1880,6 +1883,7 @@ static const struct field {
     TEXT(command),        NUMBER(pid),   NUMBER(start),  NUMBER(started), NUMBER(status),
     NUMBER(capabilities), NUMBER(users), NUMBER(base),   NUMBER(seccomp), NUMBER(remove),
     NUMBER(uid),          NUMBER(gid),   NUMBER(prefix), NUMBER(engine),  NUMBER(engine_start),
+    TEXT(boot),
 };
 #define FIELD_TEXT(c, f)   ((const char *)(c) + (f)->offset)
 #define FIELD_NUMBER(c, f) (*(const long long *)(const void *)FIELD_TEXT(c, f))
@@ -2227,7 +2231,7 @@ static int read_state(struct container *c, int dir_fd) {
  * back that it could not.
  */
 static bool find_container(struct container *c, const char *name) {
-    char path[PATH_MAX];
+    char path[PATH_MAX], boot[37];
     take_name(c->name, "name", name);
     snprintf(path, sizeof path, LIB_DIR "/%s", c->name);
     c->layer_fd = open(path, O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
@@ -2237,6 +2241,8 @@ static bool find_container(struct container *c, const char *name) {
     if (read_state(c, c->run_fd >= 0 ? c->run_fd : c->layer_fd) < 0 && c->run_fd >= 0 &&
         errno != ENOENT)
         die("%s/state: %s", path, strerror(errno));
+    read_boot(boot);
+    if (boot[0] && strcmp(c->boot, boot) != 0) c->pid = c->engine = -1;
     bool locked = c->run_fd >= 0 && flock(c->run_fd, LOCK_EX | LOCK_NB) < 0;
     for (int i = 0; locked && i < 1000 && start_time(c->engine) != c->engine_start; i++) {
         usleep(1000); /* killed while it made a child, which is about to notice */
@@ -2311,6 +2317,11 @@ static long long start_time(long long pid) {
                       &state, &ticks) != 2)
         return -1;
     return strchr("ZX", state) ? -1 : ticks;
+}
+
+/* Numbers of processes, and ticks, begin anew with each boot. random(4) */
+static void read_boot(char boot[37]) {
+    if (!read_at(AT_FDCWD, "/proc/sys/kernel/random/boot_id", boot, 37)) boot[0] = '\0';
 }
 
 /* Does the process catch, ignore or wait for this signal? One that blocks it may wait for it, as
