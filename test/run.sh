@@ -7,7 +7,9 @@
 set -euo pipefail
 
 cd "${BASH_SOURCE[0]%/*}/.."
-CACHE=${CE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/container_engine}
+REPO=$PWD
+# shellcheck source=inputs.bash
+source test/inputs.bash
 
 has_controllers() {
   local top have
@@ -17,30 +19,9 @@ has_controllers() {
   [[ $have == *' cpu '* && $have == *' memory '* && $have == *' pids '* ]]
 }
 
-# SOURCE of rootfs-fetch.sh as a tarball: once, because the VM cannot fetch, and a test should
-# not need the network.
-ensure_tarball() { # SOURCE FILE
-  local dir
-  [[ ! -e $2 ]] || return 0
-  printf 'fetching %s for the tests, into %s\n' "$1" "$2" >&2
-  dir=$(mktemp -d "$2.XXXXXX")
-  if ./rootfs-fetch.sh "$1" "$dir/root" >&2; then
-    tar -C "$dir/root" -cf "$dir/tar" . && mv "$dir/tar" "$2"
-  fi
-  rm -rf --one-file-system "$dir" # without it the tests that need it skip, and say so
-}
-
-ensure_inputs() {
-  mkdir -p "$CACHE"
-  if [[ -z ${CE_ALPINE-} ]]; then
-    ensure_tarball alpine:3.20 "$CACHE/alpine.tar"
-    export CE_ALPINE=$CACHE/alpine.tar
-  fi
-  if [[ -z ${CE_DEBIAN-} ]]; then
-    ensure_tarball debian:bookworm "$CACHE/debian.tar"
-    export CE_DEBIAN=$CACHE/debian.tar
-  fi
-  # Of this machine as it is now, so not from the cache.
+# Of this machine as it is now, so not from the cache; a tarball, because making one takes minutes
+# in the VM.
+ensure_host() {
   ./rootfs-fetch.sh host "$tmp/host" >&2
   tar -C "$tmp/host" -cf "$CACHE/host.tar" .
   export CE_HOST=$CACHE/host.tar
@@ -90,6 +71,7 @@ main() {
   trap 'rm -rf --one-file-system "$tmp"' EXIT
   tap=$tmp/tap
   ensure_inputs
+  ensure_host
   run_bats here "${here[@]}"
   run_bats vm "${vm[@]}"
   summary

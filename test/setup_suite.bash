@@ -5,9 +5,14 @@ setup_suite() {
   ((EUID == 0)) || return 0 # every test then skips, and says why
   # shellcheck source=helpers.bash
   source "${BASH_SOURCE[0]%/*}/helpers.bash"
+  # shellcheck source=inputs.bash
+  source "${BASH_SOURCE[0]%/*}/inputs.bash"
+  [[ -n ${CE_ALPINE-} && -n ${CE_DEBIAN-} ]] ||
+    ensure_inputs 2> >(sed 's/^/# /' >&3)
 
   LAB=$(mktemp -d "$(disk)/ce-lab.XXXXXX")
   chmod 755 "$LAB"
+  host_state >"$LAB/host_before"
   mkdir "$LAB/layers"
   export LAB
   export ALPINE=$LAB/alpine HOST_ROOTFS=$LAB/host DEBIAN_ROOTFS=$LAB/debian
@@ -25,14 +30,36 @@ setup_suite() {
 
 teardown_suite() {
   [[ -n ${LAB-} ]] || return 0
-  local controller
+  local controller status=0
   lab_end
   rmdir "$LAB_CGROUP"
   for controller in $LAB_CONTROLLERS; do
     echo "-$controller" >"${LAB_CGROUP%/*}/cgroup.subtree_control"
   done
   [[ ! -e $LAB/made ]] || rmdir /var/lib/container_engine
+  host_state >"$LAB/host_after"
+  diff "$LAB/host_before" "$LAB/host_after" | sed -n 's/^[<>]/# changed on the host: &/p' >&3
+  cmp -s "$LAB/host_before" "$LAB/host_after" || status=1
   rm -rf --one-file-system "$LAB"
+  return "$status"
+}
+
+# What of the machine's own a container, or env.sh, could have changed. (Whatever else is done on it
+# meanwhile is not the tests' business.)
+host_state() {
+  local ours='container_engine|cebr0|\bve[0-9a-f]{8}\b|ce-lab|192\.168\.1\.'
+  {
+    ip -o link
+    ip -o -4 addr
+    ip -o -4 route show table all
+    findmnt -rn -o TARGET,SOURCE
+    nft -s list ruleset
+    iptables-legacy-save 2>/dev/null
+    find /run/netns /run/container_engine /var/lib/container_engine -mindepth 1 -printf 'file %p\n' \
+      2>/dev/null
+    find /sys/fs/cgroup -maxdepth 3 -type d
+  } | grep -E "$ours|/run/netns/" | grep -v /ce-test- | sort
+  grep -H . /proc/sys/net/ipv4/{ip_forward,conf/*/forwarding}
 }
 
 # Where layers can live: overlay, 9p and the like cannot be idmapped or hold an upper layer.
