@@ -16,6 +16,7 @@ setup() {
 teardown() {
   [[ -n ${machine-} ]] || return 0 # skipped for want of root
   machine_end
+  [[ -z ${unload-} ]] || modprobe -r "$unload"
   leak_check
 }
 
@@ -293,8 +294,16 @@ pings() { # TO
 
 # --- firewalls ------------------------------------------------------------------------------
 
+# Modules are the whole machine's. It unloads this one when the test is over.
+may_filter_bridges() {
+  [[ ! -d /proc/sys/net/bridge ]] || return 0
+  [[ -z $(ip -o link show type bridge) ]] || skip 'br_netfilter would filter bridges of the host'
+  modprobe br_netfilter
+  unload=br_netfilter
+}
+
 @test "env set: neighbours ping each other and the gateway though iptables drops by default" {
-  on modprobe -q br_netfilter || on test -d /proc/sys/net/bridge
+  may_filter_bridges
   on iptables-nft -P FORWARD DROP
   on iptables-legacy -P FORWARD DROP
   snapshot

@@ -338,6 +338,10 @@ each() { # STATUS WORD ARGUMENT... ::: VALUE...
 
 # --- the checks of this file --------------------------------------------------------------------
 
+@test "input: at least 200 cases have been tried" {
+  (($(grep -c . "$FIGURES") >= 200))
+}
+
 @test "input: an answer that is not right is seen" {
   local wrong=0 FIGURES=$T/figures engine=$ENGINE
   ENGINE=$T/engine

@@ -300,6 +300,13 @@ address_of() { # JSON of ip addr
   [[ $output == */var/lib/container_engine/c1* && $output != *namespaces* && -z $stderr ]]
 }
 
+@test "lifecycle: env.sh clean refuses while a container runs, and names it" {
+  up "$ALPINE" c1 192.168.1.2
+  try -1 lab "$REPO/env.sh" clean
+  [[ -z $output && $stderr == 'env.sh: '*c1* ]]
+  try -0 ce exec c1 ping -c 1 -W 5 192.168.1.1
+}
+
 # --- exec -----------------------------------------------------------------------------------
 
 # A program beside the first, and its pid on the host: $program.

@@ -115,8 +115,9 @@ start_c1() {
   [[ $output == 0 ]]
 }
 
-@test "limits: --pids 20 stops a (bounded) fork bomb at 20" {
-  requires gcc
+@test "limits: --pids 20 stops a (bounded) fork bomb at 20, and without it nothing does" {
+  local rootfs
+  requires gcc host_rootfs debian_rootfs
   cat >"$BATS_TEST_TMPDIR/bomb.c" <<'END'
 #include <stdio.h>
 #include <unistd.h>
@@ -131,10 +132,12 @@ int main(void)
 }
 END
   gcc -static -o "$BATS_TEST_TMPDIR/bomb" "$BATS_TEST_TMPDIR/bomb.c"
-  try -0 ce --pids 20 -v "$BATS_TEST_TMPDIR/bomb:/bomb:ro" "$ALPINE" c1 none /bomb
-  [[ $output == '19 children: Resource temporarily unavailable' ]]
-  try -0 ce --pids max -v "$BATS_TEST_TMPDIR/bomb:/bomb:ro" "$ALPINE" c1 none /bomb
-  [[ $output == '40 children: Success' ]]
+  for rootfs in "$ALPINE" "$HOST_ROOTFS" "$DEBIAN_ROOTFS"; do
+    try -0 ce --rm --pids 20 -v "$BATS_TEST_TMPDIR/bomb:/bomb:ro" "$rootfs" c1 none /bomb
+    [[ $output == '19 children: Resource temporarily unavailable' ]]
+    try -0 ce --rm --pids max -v "$BATS_TEST_TMPDIR/bomb:/bomb:ro" "$rootfs" c1 none /bomb
+    [[ $output == '40 children: Success' ]]
+  done
 }
 
 @test "limits: the container cannot change them" {
