@@ -20,10 +20,10 @@
  *   layer     a writable layer on the rootfs
  *   cgroup    write the limits
  *   clone     ------ clone3(CLONE_NEW*) ---> private   out of sight of the host's mounts
- *   users     map user ids -- "mapped" ----> rootfs    root of its world, volumes in place
+ *   users     map user ids -- "mapped" ----> rootfs    root of its world-to-be
  *   network   veth pair, bridge, address     proc      proc, sys, cgroup; mask what leaks
  *     (ip runs while the child mounts)       dev       devices, terminals, shared memory
- *                                            pivot     change the root, detach the old one
+ *                                            pivot     volumes; change the root, detach the old
  *                                            hostname  its name, loopback up
  *                                            caps      drop capabilities, become the user
  *                                            seccomp   filter system calls
@@ -200,8 +200,9 @@ struct step {
     void (*undo)(struct container *c);
 };
 
-/* A word on the command line, the options it takes, and how many other words.
- * options starts with '+' if they end at the first other word, '*' if it runs once a word. */
+/* A word on the command line, the options it takes (letters, as in long_options), and how many
+ * other words. options starts with '+' if they end at the first other word, '*' if it runs once a
+ * word. */
 struct command {
     const char *name, *options;
     int low, high;
@@ -319,7 +320,7 @@ static const struct command commands[] = {
     {"stop", "*t", 1, INT_MAX, stop},
     {"kill", "", 1, 2, send_signal},
     {"delete", "*f", 1, INT_MAX, delete},
-    {"run", "+CMPbHUADSRrWdewuv", 3, INT_MAX, run}, /* the last: it needs no word */
+    {"run", "+CMPbHUADSRrWdewuv", 3, INT_MAX, run}, /* the last: when it is none of these words */
 };
 
 /* In the order of their numbers in capabilities(7). */
@@ -371,8 +372,9 @@ int main(int argc, char **argv) {
     argv += skip + optind;
     const int words = argc - skip - optind;
     if (words < command->low || words > command->high)
-        die("%s words for %s; see container_engine --help",
-            words > command->high ? "too many" : "too few", command->name);
+        die("too %s words%s%s; see container_engine --help", words < command->low ? "few" : "many",
+            skip ? " for " : ": <rootfs> <name> <ip>|none, or a command such as list, is needed",
+            skip ? command->name : "");
     if (geteuid() != 0) die("must be run as root: sudo container_engine ...");
     umask(022);
     signal(SIGPIPE, SIG_IGN);
@@ -409,7 +411,8 @@ static void parse_limit(struct container *c, int which, const char *text) {
     const char *unit = which == MEMORY && *end ? strchr(units, toupper((unsigned char)*end)) : NULL;
     double n = atof(text);
 
-    for (end += unit != NULL; unit && unit >= units; unit--) n *= 1024;
+    for (const char *u = units; unit && u <= unit; u++) n *= 1024; /* K once, M twice, G thrice */
+    end += unit != NULL;
     if (strcmp(text, "max") == 0)
         COPY(c->limit[which], "max");
     else if (!plain || *end || n < l->low || n > l->high)
@@ -503,11 +506,13 @@ static void parse_options(struct container *c, const struct command *command, in
 
     opterr = 0;
     while ((o = getopt_long(argc, argv, letters, long_options, &index)) != -1) {
-        const char letter[] = {'-', (char)o, '\0'};
+        const char letter[] = {'-', (char)o, '\0'}, *word = argv[optind - 1], *next = argv[optind];
+        if (o == '?' && next && next[0] == '-' && next[1] != '-' && optopt && strchr(next, optopt))
+            word = next; /* of -it the first letter; the word is not done with */
         if (o == '?' || o == ':' || (!strchr(command->options, o) && o != 'h' && o != 'V'))
             die("option %s%s: %s; see container_engine --help", index >= 0 ? "--" : "",
                 index >= 0             ? long_options[index].name
-                : o == '?' || o == ':' ? argv[optind - 1]
+                : o == '?' || o == ':' ? word
                                        : letter,
                 o == ':' ? "a value is needed" : "unknown, or not for this command");
         index = -1;
@@ -804,7 +809,7 @@ static void release(struct container *c) {
 static int without_users(struct container *c, const char *what, const char *why) {
     if (c->users == ON) return fail(c, "--userns on: %s %s", what, why);
     warn("warning: no user namespace, root inside is root outside: %s %s (%s)", what, why,
-         strerror(errno));
+         errno ? strerror(errno) : "until delete");
     c->restart = true;
     return -1;
 }
@@ -899,7 +904,8 @@ static int add_own_files(struct container *c) {
     return c->address[0] ? add_own_file(c, "resolv.conf", ":/etc/resolv.conf", text) : 0;
 }
 
-/* The name's directory below LIB_DIR. One that another rootfs was used with is not reused. */
+/* The name's directory below LIB_DIR. One that another rootfs, or the other way to map users, was
+ * used with is not reused. */
 static int open_layer(struct container *c) {
     static const char *const parts[] = {"merged", "lower", "upper", "work"};
     struct container last = blank;
@@ -914,10 +920,17 @@ static int open_layer(struct container *c) {
         if (made) rmdir(path);
         return -1;
     }
-    if (read_state(&last, c->layer_fd) == 0 && last.rootfs[0] &&
-        strcmp(last.rootfs, c->rootfs) != 0)
+    const bool used = read_state(&last, c->layer_fd) == 0 && last.rootfs[0];
+    if (used && strcmp(last.rootfs, c->rootfs) != 0)
         return refuse(c, "the layer of %s belongs to %s: delete %s first, or take another name",
                       c->name, last.rootfs, c->name);
+    if (used && (last.users == OFF) != (c->users == OFF) &&
+        faccessat(c->layer_fd, "upper", F_OK, 0) == 0) { /* its files would be somebody else's */
+        errno = 0;
+        if (last.users == OFF) return without_users(c, path, "was made so");
+        return refuse(c, "%s was made with a user namespace: delete %s, or leave out --userns off",
+                      path, c->name);
+    }
     for (size_t i = 0; i < (c->write_through ? 1 : COUNT(parts)); i++)
         if (mkdirat(c->layer_fd, parts[i], 0755) < 0 && errno != EEXIST)
             return fail(c, "%s/%s", path, parts[i]);
@@ -1803,7 +1816,9 @@ static int explain_exec(struct container *c) {
     if (error == ENOENT && strchr(program, '/') && access(program, F_OK) == 0)
         return refuse(c, "%s is there, but its interpreter or loader is not in the rootfs",
                       program);
-    if (error == ENOENT) return refuse(c, "%s: not found in the container", program);
+    if (error == ENOENT)
+        return refuse(c, "%s: not found in the container%s", program,
+                      c->argv == c->shell ? ": is the rootfs a root file system?" : "");
     if (error == ENOEXEC) return refuse(c, "%s: not a program for this machine", program);
     errno = error;
     return fail(c, "%s", program);
@@ -1963,6 +1978,7 @@ static int list(struct container *c, char **argv) {
     (void)argv;
     int host_fd = lock_host(); /* which sweeps */
     const size_t count = find_all(&all);
+    c->json &= !c->quiet;
     close_fd(&host_fd);
     for (size_t i = 0; i < count; i++) {
         all[i].cgroup_fd = all[i].pid < 0 ? -1 : open_cgroup(&all[i]);
@@ -2119,7 +2135,8 @@ static int update(struct container *c, char **argv) {
             used, c->limit[MEMORY]);
     for (int i = 0; i < LIMITS; i++)
         if (c->asked[i] && write_at(c->cgroup_fd, limits[i].file, c->limit[i]) < 0)
-            die("%s: cannot write %s: %s", limits[i].option, limits[i].file, strerror(errno));
+            die("%s: cannot write %s: %s; see env.sh check", limits[i].option, limits[i].file,
+                strerror(errno));
     return 0;
 }
 

@@ -37,6 +37,8 @@ c1() {
 
 @test "engine: an unknown option is refused by name" {
   refuses --chocolate ce --chocolate "$ALPINE" c1 none true
+  refuses 'option -it:' ce --rm -it "$ALPINE" c1 none true
+  refuses 'option --chocolate:' ce --chocolate -d "$ALPINE" c1 none true
 }
 
 @test "engine: -- ends the engine's options; what follows the address belongs to the command" {

@@ -42,11 +42,11 @@ make_attacked() {
 
 # A container of $R with $OPTIONS. It is called after its root file system.
 inside() {
-  ce "${OPTIONS[@]}" "$R" "${R##*/}" none "$@"
+  ce --rm "${OPTIONS[@]}" "$R" "${R##*/}" none "$@"
 }
 
 start_inside() {
-  start c1 "$ENGINE" "${OPTIONS[@]}" "$R" "${R##*/}" none "$@"
+  start c1 "$ENGINE" --rm "${OPTIONS[@]}" "$R" "${R##*/}" none "$@"
   wait_until 10 grep -q ready "$BATS_TEST_TMPDIR/c1.out"
 }
 
@@ -112,7 +112,7 @@ WEAK=(unshare --mount --pid --fork --uts --ipc --mount-proc)
       try -125 ce --userns off --rm -w /app "$HOSTILE" hostile none /attack leaked "$SECRET"
     done
     for mode in "${MODES[@]}"; do
-      try -125 ce "$mode" -w /proc/self/fd/5 "$R" "${R##*/}" none /attack leaked "$SECRET"
+      try -125 ce "$mode" --rm -w /proc/self/fd/5 "$R" "${R##*/}" none /attack leaked "$SECRET"
     done
   done
 }
@@ -133,7 +133,7 @@ WEAK=(unshare --mount --pid --fork --uts --ipc --mount-proc)
     [[ $output == *' shared:'* ]]
     for mode in "${MODES[@]}"; do
       # What is mounted inside, even in a volume, is not seen outside.
-      try -0 ce "$mode" --cap-add SYS_ADMIN -v "$VICTIM:/v" "$R" "${R##*/}" none sh -c '
+      try -0 ce "$mode" --rm --cap-add SYS_ADMIN -v "$VICTIM:/v" "$R" "${R##*/}" none sh -c '
         mkdir -p /v/m && mount -t tmpfs escaped /v/m; cat /proc/self/mountinfo'
       [[ $output == *escaped* && $output != *shared:* && $output != *master:* ]]
       [[ $(lab cat /proc/mounts) != *escaped* ]]
@@ -312,7 +312,7 @@ some_device() {
     try -0 lab unshare --mount --root="$R" /attack device "${device[@]}"
     try -1 inside /attack device "${device[@]}"
     for mode in "${MODES[@]}" --write-through; do
-      try -1 ce "$mode" --cap-add MKNOD "$R" "${R##*/}" none /attack device "${device[@]}"
+      try -1 ce "$mode" --rm --cap-add MKNOD "$R" "${R##*/}" none /attack device "${device[@]}"
     done
   done
 }
@@ -439,7 +439,7 @@ caps() {
     [[ $(caps CapBnd) != 00000000a00425fb ]]
     for set in "${MODES[@]}"; do
       try -0 lab setpriv --inh-caps +chown,+kill --ambient-caps +chown,+kill \
-        "$ENGINE" "$set" "$R" "${R##*/}" none cat /proc/self/status
+        "$ENGINE" --rm "$set" "$R" "${R##*/}" none cat /proc/self/status
       [[ $(caps CapInh) == 0000000000000000 && $(caps CapAmb) == 0000000000000000 ]]
       [[ $(caps CapBnd) == 00000000a00425fb && $(caps CapPrm) == 00000000a00425fb ]]
       [[ $(caps CapEff) == 00000000a00425fb && $(caps NoNewPrivs) == 1 ]]
@@ -452,7 +452,7 @@ caps() {
   for R in "${ROOTS[@]}"; do
     for mode in "${MODES[@]}"; do
       OPTIONS=("$mode")
-      try -0 ce "$mode" -u 1000 "$R" "${R##*/}" none cat /proc/self/status
+      try -0 ce "$mode" --rm -u 1000 "$R" "${R##*/}" none cat /proc/self/status
       [[ $((16#$(caps CapEff)$(caps CapPrm))) -eq 0 && $((16#$(caps CapInh)$(caps CapAmb))) -eq 0 ]]
       start_inside /attack idle
       try -0 lab "$ENGINE" exec "${R##*/}" cat /proc/self/status
@@ -639,7 +639,7 @@ then_typed() { # CMD...
   for R in "${ROOTS[@]}"; do
     try -0 then_typed "${WEAK[@]}" --root="$R" -- /attack push $'owned\n'
     [[ $output == *'typed: <owned>'* ]]
-    OPTIONS=("$R" "${R##*/}" none /attack push $'owned\n')
+    OPTIONS=(--rm "$R" "${R##*/}" none /attack push $'owned\n')
     # Its own terminal; its own, and no filter; the host's as standard input and error alone.
     try -0 then_typed "$ENGINE" "${OPTIONS[@]}"
     [[ $output == *'TIOCSTI: Operation not permitted'*'typed: <>'* ]]
@@ -673,7 +673,7 @@ work_outside() { # SCRIPT WORD...
   [[ ${files[0]} == *core_pattern ]]
   for R in "${ROOTS[@]}"; do
     for mode in "${MODES[@]}"; do
-      try -0 ce "$mode" "$R" "${R##*/}" none sh -c 'for f; do
+      try -0 ce "$mode" --rm "$R" "${R##*/}" none sh -c 'for f; do
         (: >>"$f") 2>/dev/null && echo "$f can be written"; done; echo all' sh "${files[@]}"
       [[ $output == all ]]
     done
@@ -689,7 +689,7 @@ work_outside() { # SCRIPT WORD...
     /proc/{acpi,asound,scsi} /sys/firmware /sys/devices/virtual/powercap)
   for R in "${ROOTS[@]}"; do
     for mode in "${MODES[@]}"; do
-      try -0 ce "$mode" "$R" "${R##*/}" none sh -c 'for f; do
+      try -0 ce "$mode" --rm "$R" "${R##*/}" none sh -c 'for f; do
         [ -d "$f" ] && [ -z "$(ls -A "$f")" ] || [ "$(stat -c %t:%T "$f")" = 1:3 ] ||
         echo "$f"; done; echo all' sh "${files[@]}"
       [[ $output == all ]]
@@ -703,7 +703,7 @@ work_outside() { # SCRIPT WORD...
     OPTIONS=(--userns off --cap-add SYS_ADMIN)
     try -0 inside sh -c 'umount /proc/keys && mount -o remount,rw /proc/sys && mount -t proc p /mnt'
     for mode in "${MODES[@]}" '--seccomp=off'; do
-      try -0 ce "$mode" "$R" "${R##*/}" none sh -c 'umount /proc/keys || umount -l /proc/keys ||
+      try -0 ce "$mode" --rm "$R" "${R##*/}" none sh -c 'umount /proc/keys || umount -l /proc/keys ||
         mount -o remount,rw /proc/sys || mount -o remount,bind,rw /proc/sys ||
         mount -t proc p /mnt || mount --bind /proc /mnt || echo held'
       [[ $output == held ]]
@@ -716,7 +716,7 @@ work_outside() { # SCRIPT WORD...
   for R in "${ROOTS[@]}"; do
     try -0 lab sh -c 'mkdir /sys/fs/cgroup/x && rmdir /sys/fs/cgroup/x'
     for mode in "${MODES[@]}" '--seccomp=off'; do
-      try -0 ce "$mode" "$R" "${R##*/}" none sh -c 'grep ^0:: /proc/self/cgroup
+      try -0 ce "$mode" --rm "$R" "${R##*/}" none sh -c 'grep ^0:: /proc/self/cgroup
         mkdir /sys/fs/cgroup/x || mount -o remount,rw /sys/fs/cgroup ||
         mount -t cgroup2 x /mnt || mount -t cgroup -o rdma x /mnt || echo held'
       [[ $output == $'0::/\nheld' ]]

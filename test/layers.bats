@@ -107,6 +107,20 @@ picture() { # DIR
   ((output >= 524288))
 }
 
+@test "layers: one whose users were mapped otherwise is refused, until it is deleted" {
+  try -0 in_c c1 'mkdir /root/d; echo x >/root/d/f'
+  refuses 'leave out --userns off' ce --userns off "$ALPINE" c1 none true
+  try -0 ce --userns off --write-through --rm "$ALPINE" c2 none true # which has no layer
+  try -0 ce delete c1
+  try -0 in_c c1 --userns off 'ls /root; mkdir /root/d; echo x >/root/d/f'
+  [[ -z $output ]]
+  refuses '--userns on: /var/lib/container_engine/c1 was made so' ce --userns on "$ALPINE" c1 none true
+  # Not asked for either, it goes on as it was.
+  try -0 in_c c1 'cat /root/d/f'
+  [[ $output == x ]]
+  [[ $stderr == *'warning: no user namespace'*'/c1 was made so (until delete)'* ]]
+}
+
 @test "layers: one from another rootfs is refused, until it is deleted" {
   cp -a "$ALPINE" "$DIR/other"
   try -0 in_c c1 'echo one >/file'
@@ -131,14 +145,15 @@ picture() { # DIR
 
 @test "layers: --read-only: the root cannot be written, volumes and /dev/shm can" {
   local mode
-  for mode in --userns=on --userns=off; do
+  for mode in --userns=off --userns=on; do
     try in_c c1 "$mode" --read-only -v "$DIR:/v" 'echo x >/v/f; echo x >/dev/shm/f; cat /dev/shm/f
       touch /file; touch /etc/passwd; mkdir /d; rm /etc/motd; mount -o remount,rw /; touch /file'
     [[ $status -ne 0 && $output == x && $(<"$DIR/f") == x ]]
     [[ $(grep -c 'Read-only' <<<"$stderr") -eq 5 ]]
     rm "$DIR/f"
+    try -0 in_c c1 "$mode" 'touch /file' # the same name, without it
+    try -0 ce delete c1
   done
-  try -0 in_c c1 'touch /file' # the same name, without it
 }
 
 @test "layers: --write-through writes to the rootfs itself, as its owner" {
@@ -218,8 +233,8 @@ vandalize='
   mkdir -p "$DIR/v/sub" "$DIR/other"
   lab mount --bind "$DIR/other" "$DIR/v/sub"
   for mode in --userns=on --userns=off; do
-    try -0 in_c c1 "$mode" -v "$DIR/v:/v" 'touch /v/f /v/sub/f && rm /v/f /v/sub/f'
-    try in_c c1 "$mode" -v "$DIR/v:/v:ro" 'touch /v/f || touch /v/sub/f ||
+    try -0 in_c c1 --rm "$mode" -v "$DIR/v:/v" 'touch /v/f /v/sub/f && rm /v/f /v/sub/f'
+    try in_c c1 --rm "$mode" -v "$DIR/v:/v:ro" 'touch /v/f || touch /v/sub/f ||
       mount -o remount,rw /v || mount -o remount,bind,rw /v/sub || echo held'
     [[ $output == held && -z $(ls -A "$DIR/other") ]]
   done

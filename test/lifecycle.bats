@@ -108,6 +108,8 @@ line_with() { # WORD
   try -0 ce "$ALPINE" c1 none true
   try -0 ce ps -q
   [[ $(sort <<<"$output") == $'c1\nc2' ]]
+  try -0 ce list --json -q
+  [[ $(sort <<<"$output") == $'c1\nc2' ]]
   try -0 ce ps
   [[ ${lines[0]} == NAME* && ${#lines[@]} -eq 3 ]]
 }

@@ -57,7 +57,6 @@ host_state() {
     iptables-legacy-save 2>/dev/null
     find /run/netns /run/container_engine /var/lib/container_engine -mindepth 1 -printf 'file %p\n' \
       2>/dev/null
-    find /sys/fs/cgroup -maxdepth 3 -type d
     grep -H . /proc/sys/net/ipv4/{ip_forward,conf/*/forwarding}
   } | grep -E "$ours|/run/netns/|forward" | grep -v /ce-test- | sort
 }
