@@ -1155,7 +1155,6 @@ static void end_child(struct container *c) {
 /* users: the child's user namespace gets its ids; only then may it touch files. */
 static int map_users(struct container *c) {
     if (c->users != OFF && write_maps(c, c->pid) < 0) return fail(c, "cannot map users");
-    c->started = time(NULL);
     if (write_state(c, c->run_fd) < 0) return fail(c, RUN_DIR "/%s/state", c->name);
     return write(c->go_fd, "", 1) == 1 ? 0 : fail(c, "the child is gone");
 }
@@ -1304,8 +1303,10 @@ static int let_go(struct container *c) {
         said = write(c->go_fd, "", 1) == 1 ? await_report(c) : fail(c, "the child is gone");
     if (said == READY) {
         if (await_report(c) != 0) return -1;
-        if (c->layer_fd >= 0 && write_state(c, c->layer_fd) < 0)
-            return fail(c, LIB_DIR "/%s/state", c->name);
+        c->started = time(NULL);
+        if (c->layer_fd >= 0 &&
+            (write_state(c, c->layer_fd) < 0 || write_state(c, c->run_fd) < 0))
+            return fail(c, "cannot write the state of %s", c->name);
         if (c->running_fd >= 0 && write(c->running_fd, "", 1) < 0)
             return refuse(c, "the process that started us is gone");
         return 0;
@@ -1905,7 +1906,7 @@ static const struct field {
 
 static void describe(const struct container *c, char status[32]) {
     if (c->pid >= 0 || c->run_fd >= 0)
-        snprintf(status, 32, "%s", c->pid >= 0 ? "running" : c->started ? "ending" : "starting");
+        snprintf(status, 32, "%s", !c->started ? "starting" : c->pid >= 0 ? "running" : "ending");
     else /* no status: its engine was killed, and it with it */
         snprintf(status, 32, "exited (%lld)", c->status < 0 ? 128LL + SIGKILL : c->status);
 }
@@ -2107,6 +2108,7 @@ static int open_exec_terminal(struct container *c) {
 static int exec_in(struct container *c, char **argv) {
     const long long uid = c->uid, gid = c->gid;
     need_container(c, argv[0], true);
+    if (!c->started) die("container %s is only starting: its walls do not stand yet", c->name);
     if (c->users == OFF) restart_sealed(c, false);
     if (uid >= 0) {
         c->uid = uid;

@@ -89,6 +89,22 @@ WEAK=(unshare --mount --pid --fork --uts --ipc --mount-proc)
   find "$cage" -depth -exec rmdir {} +
 }
 
+# strace holds the child before it exchanges its root, which still is the host's.
+@test "escape: exec into a container that is only starting" {
+  requires strace
+  local mode
+  for mode in "${MODES[@]}"; do
+    start c1 strace -fqq -o "$BATS_TEST_TMPDIR/trace" -e trace=pivot_root \
+      -e inject=pivot_root:delay_enter=1500000 "$ENGINE" "$mode" --rm "$ALPINE" c1 none true
+    wait_until 10 grep -q pivot_root "$BATS_TEST_TMPDIR/trace"
+    refuses 'only starting' ce exec c1 cat "$SECRET"
+    [[ $(ce list) =~ c1\ +starting ]]
+    ended "$pid"
+    [[ $status -eq 0 ]]
+    rm "$BATS_TEST_TMPDIR/trace"
+  done
+}
+
 @test "escape: a descriptor or a working directory that leads outside (CVE-2024-21626)" {
   for R in "${ROOTS[@]}"; do
     # With / as descriptor 9, and a secret as 200.
