@@ -188,6 +188,7 @@ struct container {
     int stdio[3];         /* what the program gets as 0, 1, 2 */
     bool relay, ran;      /* terminal to terminal; it got as far as exec */
     bool restart;         /* all over again, without a user namespace */
+    bool fresh;           /* the layer is of this run, not of an earlier one */
     struct termios saved; /* of our own terminal */
     int forwarded;        /* the signal for which we end the container */
     struct report report; /* the last one; the engine's own failures too */
@@ -253,6 +254,7 @@ static int write_at(int dir_fd, const char *name, const char *text);
 static int find_cgroup(struct container *c);
 static int open_cgroup(struct container *c);
 static void remove_layer_tree(const char *name);
+static long long microseconds(void);
 static void close_fd(int *fd);
 static void make_printable(char *text);
 static void warn(const char *, ...) __attribute__((format(printf, 1, 2)));
@@ -934,7 +936,8 @@ static int open_layer(struct container *c) {
     for (size_t i = 0; i < (c->write_through ? 1 : COUNT(parts)); i++)
         if (mkdirat(c->layer_fd, parts[i], 0755) < 0 && errno != EEXIST)
             return fail(c, "%s/%s", path, parts[i]);
-    return c->remove && write_state(c, c->layer_fd) < 0 ? fail(c, "%s/state", path) : 0;
+    c->fresh = !used;
+    return c->remove && c->fresh && write_state(c, c->layer_fd) < 0 ? fail(c, "%s/state", path) : 0;
 }
 
 /* upper (the name's own) over lower (the rootfs) as merged; the working directory is the
@@ -948,8 +951,8 @@ static int mount_overlay(struct container *c) {
         chown("upper", root + s.st_uid % IDS, root + s.st_gid % IDS) < 0)
         return fail(c, "cannot prepare the layer");
     if (mount("overlay", "merged", "overlay", MS_NODEV,
-              c->remove ? "lowerdir=lower,upperdir=upper,workdir=work,volatile"
-                        : "lowerdir=lower,upperdir=upper,workdir=work") == 0) {
+              c->remove && c->fresh ? "lowerdir=lower,upperdir=upper,workdir=work,volatile"
+                                    : "lowerdir=lower,upperdir=upper,workdir=work") == 0) {
         if (statvfs("merged", &v) < 0) return fail(c, "cannot look at the layer");
         if (!(v.f_flag & ST_RDONLY)) return 0;
         errno = ENOSPC; /* overlayfs says nothing when it cannot make its work directory */
@@ -1005,14 +1008,16 @@ static int leave_mounts(struct container *c) {
     return 0;
 }
 
-/* At the end the exit status is noted in the layer, or the layer goes: with --rm, or when no
- * program ever ran on it, which is when it has no state. */
+/* At the end the exit status is noted in the layer, or the layer goes: when no program ever ran on
+ * it, which is when it has no state, or when its state says so: with --rm, once it has run. */
 static void remove_layer(struct container *c) {
-    const bool there = c->layer_fd >= 0, used = faccessat(c->layer_fd, "state", F_OK, 0) == 0;
+    struct container last = blank;
+    const bool there = c->layer_fd >= 0;
+    const bool stays = there && read_state(&last, c->layer_fd) == 0 && !last.remove;
     leave_mounts(c);
-    if (there && used && !c->remove && c->ran) write_state(c, c->layer_fd);
+    if (stays && c->ran) write_state(c, c->layer_fd);
     close_fd(&c->layer_fd);
-    if (there && (c->remove || !used)) remove_layer_tree(c->name);
+    if (there && !stays) remove_layer_tree(c->name);
 }
 
 /*
@@ -1304,8 +1309,7 @@ static int let_go(struct container *c) {
     if (said == READY) {
         if (await_report(c) != 0) return -1;
         c->started = time(NULL);
-        if (c->layer_fd >= 0 &&
-            (write_state(c, c->layer_fd) < 0 || write_state(c, c->run_fd) < 0))
+        if (c->layer_fd >= 0 && (write_state(c, c->layer_fd) < 0 || write_state(c, c->run_fd) < 0))
             return fail(c, "cannot write the state of %s", c->name);
         if (c->running_fd >= 0 && write(c->running_fd, "", 1) < 0)
             return refuse(c, "the process that started us is gone");
@@ -2268,11 +2272,11 @@ static bool find_container(struct container *c, const char *name) {
         locked = flock(c->run_fd, LOCK_EX | LOCK_NB) < 0;
     }
     if (c->run_fd >= 0 && !locked) {
-        const bool kept = faccessat(c->layer_fd, "state", F_OK, 0) == 0 && !c->remove;
         walk_back(c, host_steps, COUNT(host_steps));
         close_all(c);
         c->pid = -1;
-        return kept;
+        snprintf(path, sizeof path, LIB_DIR "/%s/state", c->name);
+        return access(path, F_OK) == 0;
     }
     if (c->run_fd < 0 || start_time(c->pid) != c->start) c->pid = -1;
     const bool rubbish = c->run_fd < 0 && c->remove; /* the machine went down under a --rm */
@@ -2285,11 +2289,16 @@ static bool find_container(struct container *c, const char *name) {
 /* All names that run or have a layer, in order; the caller frees the array. */
 static size_t find_all(struct container **all) {
     static const char *const dirs[] = {LIB_DIR, RUN_DIR};
+    char path[PATH_MAX];
     size_t n = 0;
     for (size_t d = 0; d < COUNT(dirs); d++) {
         struct dirent **names = NULL;
         const int count = scandir(dirs[d], &names, NULL, alphasort);
         for (int i = 0; i < count; free(names[i++])) {
+            const char *gone = names[i]->d_name + (names[i]->d_name[0] == '.');
+            snprintf(path, sizeof path, RUN_DIR "/%s", gone);
+            if (d == 0 && gone > names[i]->d_name && is_name(gone) && access(path, F_OK) < 0)
+                remove_layer_tree(gone); /* when no engine is at it */
             bool known = !is_name(names[i]->d_name);
             for (size_t k = 0; k < n; k++) known |= strcmp((*all)[k].name, names[i]->d_name) == 0;
             struct container *more = known ? NULL : realloc(*all, (n + 1) * sizeof **all);
@@ -2465,15 +2474,15 @@ static int open_cgroup(struct container *c) {
 }
 
 /*
- * Remove a name's directory below LIB_DIR and what is in it, however deep, never through a link,
- * into a mount, or upwards: the entries of each directory are moved to the top, until all are
- * empty there, and can go.
+ * Remove a directory below LIB_DIR and what is in it, however deep, never through a link, into a
+ * mount, or upwards: the entries of each directory are moved to the top, until all are empty
+ * there, and can go.
  */
-static void remove_layer_tree(const char *name) {
+static void remove_tree(int lib_fd, const char *name) {
     const uint64_t how = RESOLVE_BENEATH | RESOLVE_NO_XDEV | RESOLVE_NO_SYMLINKS;
+    const long long now = microseconds(); /* so that no name is one that a killed command gave */
     unsigned moved = 0, before = ~0U;
-    int lib_fd = open(LIB_DIR, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    while (*name != '.' && unlinkat(lib_fd, name, AT_REMOVEDIR) < 0 && moved != before) {
+    while (unlinkat(lib_fd, name, AT_REMOVEDIR) < 0 && errno != ENOENT && moved != before) {
         const int top_fd = sys_openat2(lib_fd, name, O_RDONLY | O_DIRECTORY, how);
         DIR *top = top_fd < 0 ? NULL : fdopendir(top_fd);
         struct dirent *e, *inner;
@@ -2488,8 +2497,8 @@ static void remove_layer_tree(const char *name) {
             DIR *below = fd < 0 ? NULL : fdopendir(fd);
             moved--;
             while (below && (inner = readdir(below)) != NULL) {
-                char free_name[32];
-                snprintf(free_name, sizeof free_name, ".moved%u", moved);
+                char free_name[64];
+                snprintf(free_name, sizeof free_name, ".moved%llx.%u", now, moved);
                 if (inner->d_name[0] != '.' ||
                     (inner->d_name[1] && strcmp(inner->d_name, "..") != 0))
                     moved += renameat(fd, inner->d_name, top_fd, free_name) == 0;
@@ -2498,6 +2507,16 @@ static void remove_layer_tree(const char *name) {
         }
         if (top) closedir(top);
     }
+}
+
+/* A layer: out of the way at once, as .name, which no container can have, and then removed. Should
+ * we be killed meanwhile, find_all comes back to it. */
+static void remove_layer_tree(const char *name) {
+    char gone[80];
+    int lib_fd = open(LIB_DIR, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    snprintf(gone, sizeof gone, ".%s", name);
+    for (bool more = is_name(name); more; more = renameat(lib_fd, name, lib_fd, gone) == 0)
+        remove_tree(lib_fd, gone);
     close_fd(&lib_fd);
 }
 

@@ -107,6 +107,37 @@ picture() { # DIR
   ((output >= 524288))
 }
 
+@test "layers: --rm takes no earlier one with it unless a program ran on it" {
+  cp -a "$ALPINE" "$DIR/rootfs"
+  try -0 in_c c1 'echo kept >/file'
+  refuses "belongs to $ALPINE" ce --rm "$DIR/rootfs" c1 none true
+  try -127 ce --rm "$ALPINE" c1 none /no/such/program
+  refuses '--userns off' ce --rm --userns off "$ALPINE" c1 none true
+  try -0 in_c c1 'cat /file'
+  [[ $output == kept ]]
+  try -0 in_c c1 --rm 'cat /file'
+  [[ $output == kept && -z $(ls -A "$LAB/layers") ]]
+}
+
+@test "layers: a delete that is killed sets the name free, and the next command goes on with it" {
+  requires strace
+  local n
+  for n in 1 3 8 15 40 80; do
+    try -0 in_c c1 'for i in 1 2 3 4 5; do mkdir -p $i/e/f/g; touch $i/f $i/e/f; done'
+    lab strace -fqq -o "$DIR/trace" -e trace=unlinkat -e "inject=unlinkat:signal=KILL:when=$n" \
+      "$ENGINE" delete c1 || :
+    grep -q 'killed by SIGKILL' "$DIR/trace"
+    if [[ -e $LAB/layers/c1/state ]]; then # that was before it began
+      try -0 ce delete c1
+    else
+      [[ -n $(ls -A "$LAB/layers") ]]
+      try -0 ce list -q
+      [[ -z $output ]]
+    fi
+    [[ -z $(ls -A "$LAB/layers") ]]
+  done
+}
+
 @test "layers: one whose users were mapped otherwise is refused, until it is deleted" {
   try -0 in_c c1 'mkdir /root/d; echo x >/root/d/f'
   refuses 'leave out --userns off' ce --userns off "$ALPINE" c1 none true
