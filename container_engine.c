@@ -799,10 +799,10 @@ static int claim(struct container *c) {
 
 /* Only the holder of the lock comes here: the engine at its end, or the sweeper. */
 static void release(struct container *c) {
-    static const char *const files[] = {"state", "state.new", "hosts", "resolv.conf"};
     char path[PATH_MAX];
     if (c->run_fd < 0) return;
-    for (size_t i = 0; i < COUNT(files); i++) unlinkat(c->run_fd, files[i], 0);
+    unlinkat(c->run_fd, "state", 0);
+    unlinkat(c->run_fd, "state.new", 0);
     snprintf(path, sizeof path, RUN_DIR "/%s", c->name);
     rmdir(path);
 }
@@ -867,13 +867,14 @@ static int open_mapped(struct container *c, const char *path, bool recursive, bo
     return fail(c, "%s cannot be mounted%s", path, read_only ? " read-only" : "");
 }
 
-/* A file of ours over one in the rootfs, whose own may be missing or wrong. It goes in front,
- * so that a volume of the user's for the same place comes on top. */
+/* A file of ours over one in the rootfs, whose own may be missing or wrong. It goes in front, so
+ * that a volume of the user's for the same place comes on top; and it is in the layer, because
+ * the container may write to it as much as to other files. */
 static int add_own_file(struct container *c, const char *name, const char *volume,
                         const char *text) {
     char path[PATH_MAX];
     struct volume own = {.text = volume, .tree_fd = -1};
-    snprintf(path, sizeof path, RUN_DIR "/%s/%s", c->name, name);
+    snprintf(path, sizeof path, LIB_DIR "/%s/%s", c->name, name);
     int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
     if (fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text) &&
         (c->users == OFF || fchown(fd, (uid_t)c->base, (gid_t)c->base) == 0))

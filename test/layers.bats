@@ -107,6 +107,13 @@ picture() { # DIR
   ((output >= 524288))
 }
 
+@test "layers: what is written to /etc/hosts and /etc/resolv.conf is in it, not on the host's /run" {
+  start_idle c1 192.168.1.2
+  try -0 ce exec c1 sh -c 'for f in hosts resolv.conf; do yes | head -c 3000000 >/etc/$f; done'
+  [[ $(stat -c %s "$LAB/layers/c1/hosts" "$LAB/layers/c1/resolv.conf") == $'3000000\n3000000' ]]
+  (($(lab du -sk /run | cut -f 1) < 1000))
+}
+
 @test "layers: --rm takes no earlier one with it unless a program ran on it" {
   cp -a "$ALPINE" "$DIR/rootfs"
   try -0 in_c c1 'echo kept >/file'
