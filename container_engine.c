@@ -1509,6 +1509,9 @@ static int mount_inside(struct container *c, const char *type, const char *targe
     return result < 0 ? fail(c, "mount %s on /%s", type, target) : 0;
 }
 
+/* For a device of the host's: it can be written to, but its owner and mode stay. */
+#define NODE_FLAGS (MS_RDONLY | MS_NOSUID | MS_NOEXEC)
+
 /* Put what is at the host's (or our own) path onto the target; flags: those of a remount. */
 static int bind_inside(struct container *c, const char *source, const char *target, bool directory,
                        unsigned long flags) {
@@ -1568,7 +1571,7 @@ static int mount_proc(struct container *c) {
         if ((mask && directory
                  ? mount_inside(c, "tmpfs", path, quiet | MS_RDONLY, "size=0,mode=555")
                  : bind_inside(c, mask ? "/dev/null" : path, path, directory,
-                               mask ? 0 : quiet | MS_RDONLY)) < 0)
+                               mask ? NODE_FLAGS : quiet | MS_RDONLY)) < 0)
             return -1;
     }
     return 0;
@@ -1622,7 +1625,7 @@ static int mount_dev(struct container *c) {
     if (dev_fd < 0) return fail(c, "/dev");
     for (size_t i = 0; i < COUNT(devices); i++) {
         snprintf(path, sizeof path, "/dev/%s", devices[i].name);
-        if (bind_inside(c, path, path + 1, false, 0) < 0) return -1;
+        if (bind_inside(c, path, path + 1, false, NODE_FLAGS) < 0) return -1;
         if (fstatat(dev_fd, devices[i].name, &s, AT_SYMLINK_NOFOLLOW) < 0)
             return fail(c, "%s", path);
         if (!S_ISCHR(s.st_mode) || s.st_rdev != makedev(devices[i].major, devices[i].minor))
@@ -1635,7 +1638,8 @@ static int mount_dev(struct container *c) {
         c->relay ? sys_openat2(dev_fd, "pts/ptmx", O_RDWR | O_NOCTTY, RESOLVE_NO_SYMLINKS) : -1;
     close_fd(&dev_fd);
     if (c->relay && open_terminal(c, ptmx_fd) < 0) return -1;
-    return bind_inside(c, c->relay ? "dev/pts/0" : "/dev/null", "dev/console", false, 0);
+    return c->relay ? bind_inside(c, "dev/pts/0", "dev/console", false, 0)
+                    : bind_inside(c, "/dev/null", "dev/console", false, NODE_FLAGS);
 }
 
 /* Volumes come as descriptors of detached mounts. Their places are found by openat2(2), for which

@@ -333,6 +333,23 @@ some_device() {
   done
 }
 
+@test "escape: owner and mode of the host's devices stay as they are" {
+  local mode mask
+  for R in "${ROOTS[@]}"; do
+    for mode in "${MODES[@]}"; do
+      # On a /dev of its own, where the check can do no harm, and sees that it would.
+      try -0 lab unshare --mount sh -c '
+        mount -t tmpfs dev "$0" && cd "$0" || exit 99
+        for i in null zero full random urandom tty; do cp -a "/dev/$i" .; done
+        mkdir pts && mount --rbind /dev/pts pts && mount --move . /dev && cd / || exit 99
+        chmod 600 /dev/full && stat -c "%a %u" /dev/full && chmod 666 /dev/full
+        "$@" sh -c "chmod 600 /dev/null /dev/console; chown 1000 /dev/zero; chmod 0 /proc/keys"
+        stat -c "%a %u" /dev/null /dev/zero' "$VICTIM" "$ENGINE" "$mode" --rm "$R" c1 none
+      [[ $output == $'600 0\n666 0\n666 0' ]]
+    done
+  done
+}
+
 @test "escape: a device node in the image, or in a volume, cannot be opened" {
   local mode device open=': </node'
   read -ra device < <(some_device)
