@@ -2028,7 +2028,9 @@ static void show_file(const char *title, long long pid, const char *name, int sk
     while (f && fgets(line, sizeof line, f)) {
         const char *at = line;
         for (int i = 0; i < skip; i++) at += strcspn(at, " ") + 1;
-        printf("  %s", at + strspn(at, " "));
+        line[strcspn(line, "\n")] = '\0';
+        make_printable(line); /* the container has chosen some of it */
+        printf("  %s\n", at + strspn(at, " "));
     }
     if (f) fclose(f);
 }

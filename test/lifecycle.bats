@@ -288,6 +288,12 @@ address_of() { # JSON of ip addr
   lab ip link del br-x
 }
 
+@test "lifecycle: inspect shows no control character that somebody put into a mount's place" {
+  up "$ALPINE" c1 none -v "$BATS_TEST_TMPDIR:/tmp/x"$'\e]0;title\a'
+  try -0 ce inspect c1
+  [[ $output == *'/tmp/x?]0;title?'* && $output != *$'\e'* ]]
+}
+
 @test "lifecycle: inspect of a container without a network draws none" {
   up "$ALPINE" c2 192.168.1.2
   up "$ALPINE" c1 none
