@@ -1087,6 +1087,17 @@ static sigset_t hold_signals(void) {
     return set;
 }
 
+/* Descriptors of a terminal can be read, too, and what is typed there may not be for the
+ * container: a program that exec leaves behind could read a password. */
+static int make_write_only(int fd) {
+    char path[64];
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    int again_fd = open(path, O_WRONLY | O_NOCTTY | O_CLOEXEC);
+    const int result = again_fd < 0 ? -1 : dup2(again_fd, fd);
+    close_fd(&again_fd);
+    return result;
+}
+
 /*
  * clone: a process in new namespaces, born inside its cgroup. clone3(2)
  *
@@ -1109,8 +1120,11 @@ static int clone_child(struct container *c) {
     if (pipe2(report, O_CLOEXEC) < 0 || pipe2(go, O_CLOEXEC) < 0 ||
         (c->detach && pipe2(output, O_CLOEXEC) < 0))
         return fail(c, "pipe");
-    /* Pipes become the container's, so that /dev/stdout can be opened by name. Files do not. */
-    const int pipes[] = {0, 1, 2, output[1]};
+    for (int i = 1; i < 3 && !c->relay; i++)
+        if (isatty(i) && make_write_only(i) < 0) return fail(c, "cannot open the terminal again");
+    /* Pipes become the container's, so that /dev/stdout can be opened by name. Files do not, nor
+     * does standard input, into which it could write what the next reader takes for ours. */
+    const int pipes[] = {1, 2, output[1]};
     for (size_t i = 0; i < COUNT(pipes) && c->users != OFF; i++)
         if (fstat(pipes[i], &s) == 0 && S_ISFIFO(s.st_mode) &&
             fchown(pipes[i], (uid_t)(c->base + c->uid), (gid_t)(c->base + c->gid)) < 0)

@@ -666,6 +666,26 @@ then_typed() { # CMD...
     /dev/null <>"$fifo"
 }
 
+@test "escape: a terminal that is there for output alone cannot be read" {
+  requires script
+  local access='cat /proc/self/fdinfo/1 /proc/self/fdinfo/2; (: <>/proc/self/fd/2) && echo again'
+  for R in "${ROOTS[@]}"; do
+    try -0 then_typed bash -c 'echo x | "$@"' bash "${WEAK[@]}" --root="$R" -- sh -c "$access"
+    [[ $(grep -cE '^flags:.*2.?$' <<<"$output") -eq 2 && $output == *again* ]]
+    try -0 then_typed bash -c 'echo x | "$@"' bash "$ENGINE" "$R" "${R##*/}" none sh -c "$access"
+    [[ $(grep -cE '^flags:.*1.?$' <<<"$output") -eq 2 && $output != *again* ]]
+  done
+}
+
+@test "escape: nothing is put into the pipe that standard input is" {
+  local into='echo injected >/proc/self/fd/0'
+  for R in "${ROOTS[@]}"; do
+    try -0 lab bash -c 'sleep 1 | "$@"' bash "${WEAK[@]}" --root="$R" -- sh -c "$into"
+    try lab bash -c 'sleep 1 | "$@"' bash "$ENGINE" "$R" "${R##*/}" none sh -c "$into"
+    [[ $status -ne 0 && $stderr == *ermission\ denied* ]]
+  done
+}
+
 @test "escape: nothing is typed into the host's shell (TIOCSTI: CVE-2017-5226, CVE-2019-10063)" {
   requires script
   local mode
