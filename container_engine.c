@@ -56,6 +56,7 @@
 #include <linux/audit.h>
 #include <linux/capability.h>
 #include <linux/filter.h>
+#include <linux/magic.h>
 #include <linux/openat2.h>
 #include <linux/sched.h>
 #include <linux/seccomp.h>
@@ -82,6 +83,7 @@
 #include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
 #include <termios.h>
 #include <time.h>
@@ -1544,51 +1546,65 @@ static int bind_inside(struct container *c, const char *source, const char *targ
     return result;
 }
 
+/* Hide a part of the file system that c->root_fd is (a null, an empty directory), or make it
+ * read-only. Not every kernel has every part. */
+static int protect(struct container *c, const char *path, bool hide) {
+    const unsigned long flags = MS_NOSUID | MS_NOEXEC | MS_NODEV | MS_RDONLY;
+    struct stat s;
+    if (fstatat(c->root_fd, path, &s, AT_SYMLINK_NOFOLLOW) < 0)
+        return errno == ENOENT ? 0 : fail(c, "%s", path);
+    if (hide && S_ISDIR(s.st_mode)) return mount_inside(c, "tmpfs", path, flags, "size=0,mode=555");
+    return bind_inside(c, hide ? "/dev/null" : path, path, S_ISDIR(s.st_mode),
+                       hide ? NODE_FLAGS : flags);
+}
+
 /*
  * proc: the kernel's own file systems, for these namespaces.
  *
  * Before pivot, because the kernel allows proc and sysfs in a user namespace only where a
  * full one is visible already, and the host's is still there. Parts of both speak of the whole
- * machine, whatever the namespace: those are masked (a null, an empty directory) or read-only.
+ * machine, whatever the namespace: those are hidden or read-only. They are found from the file
+ * system itself: with --write-through somebody may exchange the directories meanwhile.
  */
 static int mount_proc(struct container *c) {
-    static const char *const masked[] = {"proc/acpi",
-                                         "proc/asound",
-                                         "proc/interrupts",
-                                         "proc/kcore",
-                                         "proc/keys",
-                                         "proc/latency_stats",
-                                         "proc/sched_debug",
-                                         "proc/scsi",
-                                         "proc/timer_list",
-                                         "proc/timer_stats",
-                                         "sys/devices/virtual/powercap",
-                                         "sys/firmware"};
-    static const char *const read_only[] = {"proc/bus", "proc/fs", "proc/irq", "proc/sys",
-                                            "proc/sysrq-trigger"};
+    static const struct {
+        const char *type, *place;
+        long magic;
+        unsigned long flags;
+        const char *hidden[11], *read_only[6]; /* up to the first NULL */
+    } systems[] = {
+        {"proc",
+         "proc",
+         PROC_SUPER_MAGIC,
+         0,
+         {"acpi", "asound", "interrupts", "kcore", "keys", "latency_stats", "sched_debug", "scsi",
+          "timer_list", "timer_stats"},
+         {"bus", "fs", "irq", "sys", "sysrq-trigger"}},
+        {"sysfs", "sys", SYSFS_MAGIC, MS_RDONLY, {"devices/virtual/powercap", "firmware"}, {NULL}},
+    };
     const unsigned long quiet = MS_NOSUID | MS_NOEXEC | MS_NODEV;
-    struct stat s;
+    int root_fd = c->root_fd, result = 0;
+    struct statfs f;
 
-    if (mount_inside(c, "proc", "proc", quiet, NULL) < 0 ||
-        mount_inside(c, "sysfs", "sys", quiet | MS_RDONLY, NULL) < 0 ||
-        (c->cgroup_fd >= 0 &&
-         mount_inside(c, "cgroup2", "sys/fs/cgroup", quiet | MS_RDONLY, NULL) < 0))
-        return -1;
-    for (size_t i = 0; i < COUNT(masked) + COUNT(read_only); i++) {
-        const bool mask = i < COUNT(masked);
-        const char *path = mask ? masked[i] : read_only[i - COUNT(masked)];
-        if (fstatat(c->root_fd, path, &s, AT_SYMLINK_NOFOLLOW) < 0) {
-            if (errno != ENOENT) return fail(c, "/%s", path);
-            continue; /* this kernel has none */
-        }
-        const bool directory = S_ISDIR(s.st_mode);
-        if ((mask && directory
-                 ? mount_inside(c, "tmpfs", path, quiet | MS_RDONLY, "size=0,mode=555")
-                 : bind_inside(c, mask ? "/dev/null" : path, path, directory,
-                               mask ? NODE_FLAGS : quiet | MS_RDONLY)) < 0)
+    for (size_t i = 0; i < COUNT(systems) && result == 0; i++) {
+        c->root_fd = root_fd;
+        if (mount_inside(c, systems[i].type, systems[i].place, quiet | systems[i].flags, NULL) < 0)
             return -1;
+        c->root_fd = open_inside(c, systems[i].place, true, RESOLVE_NO_SYMLINKS);
+        if (c->root_fd < 0 || fstatfs(c->root_fd, &f) < 0)
+            result = fail(c, "/%s", systems[i].place);
+        else if (f.f_type != systems[i].magic)
+            result = refuse(c, "/%s of the rootfs was exchanged", systems[i].place);
+        for (const char *const *p = systems[i].hidden; result == 0 && *p; p++)
+            result = protect(c, *p, true);
+        for (const char *const *p = systems[i].read_only; result == 0 && *p; p++)
+            result = protect(c, *p, false);
+        if (result == 0 && systems[i].magic == SYSFS_MAGIC && c->cgroup_fd >= 0)
+            result = mount_inside(c, "cgroup2", "fs/cgroup", quiet | MS_RDONLY, NULL);
+        close_fd(&c->root_fd);
     }
-    return 0;
+    c->root_fd = root_fd;
+    return result;
 }
 
 /* The master of a new terminal from the container's devpts, and its slave. pty(7) */

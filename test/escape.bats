@@ -295,6 +295,32 @@ dev_is_there() {
   grep -q '/dev/tty ' "/proc/$id/mountinfo" 2>/dev/null
 }
 
+# Likewise, between the mount of proc and the first of its parts that is hidden. Then proc comes back.
+@test "escape: proc changes before it is protected" {
+  requires strace
+  local state
+  state=/proc/$(<"$LAB/pid")/root/run/container_engine/hostile/state
+  for R in "${ROOTS[@]}"; do
+    make_hostile x
+    try -0 lab unshare --mount --root="$HOSTILE" sh -c 'mount -t proc proc /proc &&
+      : >>/proc/sys/kernel/core_pattern' # opened, and not written to
+    start c1 strace -f -o "$BATS_TEST_TMPDIR/strace" -e trace=fstatfs \
+      -e inject=fstatfs:delay_exit=1500000:when=1 \
+      "$ENGINE" --userns off --write-through "$HOSTILE" hostile none sh -c '
+        until [ -e /proc/self/mountinfo ]; do sleep 0.1; done; : >>/proc/sys/kernel/core_pattern'
+    wait_until 10 grep -q fstatfs "$BATS_TEST_TMPDIR/strace"
+    mv "$HOSTILE/proc" "$HOSTILE/away"
+    mkdir "$HOSTILE/proc"
+    wait_until 10 grep -qs '^started=[1-9]' "$state"
+    rmdir "$HOSTILE/proc"
+    mv "$HOSTILE/away" "$HOSTILE/proc"
+    ended "$pid"
+    cat "$BATS_TEST_TMPDIR/c1.err"
+    [[ $status -ne 0 && $(<"$BATS_TEST_TMPDIR/c1.err") == *'core_pattern: Read-only file system'* ]]
+    rm "$BATS_TEST_TMPDIR/strace"
+  done
+}
+
 @test "escape: a set-user-ID program in the image gives nothing" {
   local mode
   for R in "${ROOTS[@]}"; do
