@@ -1326,7 +1326,7 @@ static int let_go(struct container *c) {
     if (said == READY) {
         if (await_report(c) != 0) return -1;
         c->started = time(NULL);
-        if (c->layer_fd >= 0 && (write_state(c, c->layer_fd) < 0 || write_state(c, c->run_fd) < 0))
+        if (c->layer_fd >= 0 && (write_state(c, c->run_fd) < 0 || write_state(c, c->layer_fd) < 0))
             return fail(c, "cannot write the state of %s", c->name);
         if (c->running_fd >= 0 && write(c->running_fd, "", 1) < 0)
             return refuse(c, "the process that started us is gone");
