@@ -48,12 +48,14 @@ demo() {
 @test "demo: on a terminal there is a shell" {
   requires tmux
   local socket=$BATS_TEST_TMPDIR/tmux
-  start tmux tmux -S "$socket" -f /dev/null new-session -d -x 100 -y 50 "make -s -C '$CLONE' demo"
+  start tmux tmux -S "$socket" -f /dev/null new-session -d -x 100 -y 50 \
+    "make -s -C '$CLONE' demo; echo \$? >'$BATS_TEST_TMPDIR/status'"
   wait_until 60 shows "$socket" 'root@centos1'
   tmux -S "$socket" send-keys 'echo $$ $(hostname) $(whoami)' Enter
   wait_until 10 shows "$socket" '1 centos1 root'
-  tmux -S "$socket" send-keys 'exit' Enter
+  tmux -S "$socket" send-keys 'exit 3' Enter # which is no failure of the demo
   wait_until 10 gone "$(tmux -S "$socket" display -p '#{pid}')"
+  [[ $(<"$BATS_TEST_TMPDIR/status") == 0 ]]
   lab "$REPO/env.sh" clean
 }
 

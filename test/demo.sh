@@ -43,7 +43,7 @@ main() {
   address=${gateway%.*}.$((${gateway##*.} + 1))
   if [[ -t 0 && -t 1 ]]; then
     printf '\nTry: ps -e; whoami; ls; ip a; ping %s.   The end: exit\n' "$gateway"
-    step ./container_engine rootfs "$NAME" "$address"
+    step ./container_engine rootfs "$NAME" "$address" || (($? != 125)) # it is the shell's own
   else
     proof="ps -e && hostname && ip a && ping -c 2 $gateway"
     printf "\n$ ./container_engine rootfs %s %s sh -c '%s'\n" "$NAME" "$address" "$proof"
