@@ -1079,6 +1079,13 @@ static void remove_cgroup(struct container *c) {
     }
 }
 
+/* exec: for a moment, because the child is seen inside as soon as it is there, and so are its
+ * mounts, which must not be the host's. */
+static int enter_mounts(struct container *c) {
+    c->host_mounts_fd = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
+    return c->host_mounts_fd < 0 ? -1 : setns(c->join_fd, CLONE_NEWNS);
+}
+
 /* Block the signals that are passed on to the container, and return their set. */
 static sigset_t hold_signals(void) {
     static const int numbers[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH};
@@ -1114,7 +1121,6 @@ static int clone_child(struct container *c) {
                                          CLONE_NEWNET | CLONE_NEWCGROUP |
                                          (c->users == OFF ? 0 : CLONE_NEWUSER);
     int report[2] = {-1, -1}, go[2] = {-1, -1}, output[2] = {-1, -1}, child_fd = -1;
-
     struct stat s;
 
     hold_signals(); /* until serve() reads them from a descriptor */
@@ -1133,6 +1139,7 @@ static int clone_child(struct container *c) {
             return fail(c, "cannot give descriptor %d to the container", pipes[i]);
     /* The working directory follows the child into its copy of the mounts; descriptors do not. */
     if (c->root_fd >= 0 && fchdir(c->root_fd) < 0) return fail(c, "fchdir");
+    if (joining && enter_mounts(c) < 0) return fail(c, "cannot join the container");
     const int pid = fork_into(flags, c->cgroup_fd, &child_fd);
     if (pid == 0) {
         close(report[0]);     /* the child must not keep the engine's ends open, */
@@ -1147,19 +1154,24 @@ static int clone_child(struct container *c) {
         if (joining) become(c, exec_steps, COUNT(exec_steps));
         become(c, container_steps, COUNT(container_steps));
     }
+    int error = errno;
+    const bool left = leave_mounts(c) == 0;
+    if (pid > 0 && !left) error = errno;
     c->report_fd = report[0];
     c->go_fd = go[1];
     c->terminal_fd = output[0];
     close_fd(&report[1]);
     close_fd(&go[0]);
     close_fd(&output[1]);
+    errno = error;
     if (pid < 0)
         return fail(c, "cannot make a process%s",
                     errno == ENOMEM || errno == EAGAIN ? " (are the limits too low?)" : "");
     c->pid_fd = child_fd;
     c->pid = pid;
     c->start = start_time(pid);
-    return leave_mounts(c) < 0 ? fail(c, "cannot return to the host's mounts") : 0;
+    errno = error;
+    return left ? 0 : fail(c, "cannot return to the host's mounts");
 }
 
 /* Usually it has ended. The sweeper comes here with the pid from a state file, trusted only
@@ -2162,7 +2174,9 @@ static int exec_in(struct container *c, char **argv) {
     c->join_fd = c->pid_fd;
     c->pid_fd = -1; /* no child of ours yet, and that one is not ours to end */
     c->pid = -1;
-    if (prctl(PR_SET_DUMPABLE, 0) < 0 || setns(c->join_fd, CLONE_NEWPID) < 0)
+    /* What the container can see of a process in its PID namespace is joined before. */
+    if (prctl(PR_SET_DUMPABLE, 0) < 0 ||
+        setns(c->join_fd, CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWUTS | CLONE_NEWIPC) < 0)
         die("cannot join %s: %s", c->name, strerror(errno));
     return walk(c, exec_host_steps, COUNT(exec_host_steps));
 }

@@ -462,6 +462,34 @@ meet_engine() { # MODE COMMAND
 
 # --- who one is, and what one may -----------------------------------------------------------------
 
+# strace holds what enters before it joins; by then the container sees it.
+@test "escape: who enters shows neither the host's mounts nor its network" {
+  requires strace
+  local mode
+  lab mount -t tmpfs a-mount-of-the-host "$VICTIM"
+  try -0 lab unshare --pid --fork --mount-proc grep -c a-mount-of-the-host /proc/1/mountinfo
+  try -0 lab grep -c cebr0 /proc/self/net/dev
+  for R in "${ROOTS[@]}"; do
+    for mode in "${MODES[@]}"; do
+      OPTIONS=("$mode")
+      start_inside sh -c 'echo ready; while :; do
+        for i in /proc/[0-9]*; do
+          cat "$i/mountinfo" "$i/net/dev" "$i/cmdline"; echo
+        done
+      done 2>/dev/null'
+      try -0 lab strace -fqq -o "$BATS_TEST_TMPDIR/strace" -e trace=setns \
+        -e inject=setns:delay_enter=500000 "$ENGINE" exec "${R##*/}" true
+      grep -q DELAYED "$BATS_TEST_TMPDIR/strace"
+      kill -TERM "$pid"
+      ended "$pid"
+      tr '\0' ' ' <"$BATS_TEST_TMPDIR/c1.out" | sort -u >"$BATS_TEST_TMPDIR/seen"
+      grep "^$ENGINE exec" "$BATS_TEST_TMPDIR/seen"
+      try -1 grep -E ' - tmpfs a-mount-of-the-host|^ *cebr0:' "$BATS_TEST_TMPDIR/seen"
+    done
+  done
+  lab umount "$VICTIM"
+}
+
 @test "escape: root inside is nobody on the host" {
   local uid
   for R in "${ROOTS[@]}"; do
