@@ -53,10 +53,11 @@ host_state() {
     ip -o -4 addr
     ip -o -4 route show table all
     findmnt -rn -o TARGET,SOURCE
-    nft -s list ruleset
-    iptables-legacy-save 2>/dev/null
+    # What is not there is nothing that was left.
+    nft -s list ruleset 2>/dev/null || :
+    iptables-legacy-save 2>/dev/null || :
     find /run/netns /run/container_engine /var/lib/container_engine -mindepth 1 -printf 'file %p\n' \
-      2>/dev/null
+      2>/dev/null || :
     grep -H . /proc/sys/net/ipv4/{ip_forward,conf/*/forwarding}
   } | grep -E "$ours|/run/netns/|forward" | grep -v /ce-test- | sort
 }
