@@ -41,7 +41,17 @@ run_bats() { # WHERE FILE...
     printf 'not ok 0 %s: ended with status %s\n' "$where" "$status" | tee -a "$tap"
 }
 
+# Who sees only the end of the log sees what failed: where, and the last that was printed.
 summary() {
+  awk '
+    function tell() {
+      for (i = 0; i < n; i++)
+        if (i < 5 || i >= n - 10) print (i ? "#   " : "# ") line[i]
+      n = 0
+    }
+    /^(not )?ok |^1\.\.[0-9]+$/ { tell(); failing = /^not/ }
+    failing { line[n++] = $0 }
+    END { tell() }' "$tap"
   awk '
     /^1\.\.[0-9]+$/    { planned += substr($0, 4) }
     /^ok .*# skip/     { skipped++; next }
