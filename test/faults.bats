@@ -148,7 +148,7 @@ child_waits() {
   [[ $line == *') S '* ]]
 }
 
-# The calls in a log of the engine or the child: name, and the count among those of that name. Not
+# The calls in a log of the engine or the child: name, the count among those of that name, all. Not
 # the loader's, up to the first call of main, and not those after exec, or, in the engine, when it
 # knows of that. Some cannot fail when their arguments are right; an error of TCGETS is an answer
 # (isatty); and close closes whatever it says, but an injected failure would leave it out.
@@ -164,7 +164,7 @@ calls() { # engine|child
       if (name == "execve" && / = 0$/) { if (who == "child") exit; on = 0 }
       if (/^fcntl\(2, F_GETFD\)/) on = who != "back"
       if (name == "signalfd4") on = who == "back"
-      if (on && name !~ without && !/TCGETS/) print name, n[name]
+      if (on && name !~ without && !/TCGETS/) print name, n[name], $0
     }' "$T/log"
 }
 
@@ -192,11 +192,16 @@ sweep() { # engine|child
   cp "$T/err" "$T/clean.err"
   calls "$who" >"$T/calls"
   printf '%s calls of the %s\n' "$(grep -c . "$T/calls")" "$who"
-  [[ $status -eq 0 && -s $T/calls ]]
+  [[ $status -eq 0 && -s $T/calls ]] || {
+    printf 'status %s\n' "$status"
+    tail "$T/err" "$T/out"
+    return 1
+  }
   forget
-  while read -r name n; do
+  while read -r name n _; do
     ((++i % ${CE_FAULTS:-1} == 0)) || continue
-    "trace_$who" -e "trace=$name" -e "inject=$name:error=$(usual_error "$name"):when=$n"
+    "trace_$who" -e "trace=$name,execve,fcntl,signalfd4" \
+      -e "inject=$name:error=$(usual_error "$name"):when=$n"
     why=$(verdict) || {
       wrong=$((wrong + 1))
       printf '%s %s: %s\n  %s\n' "$name" "$n" "$why" "$(grep INJECTED "$T/log")"
@@ -226,7 +231,7 @@ STEPS+='|join|terminal|cannot join c1|container c1|the cgroup of container c1'
 # Prints what is wrong.
 verdict() {
   local line error
-  line=$(grep -m 1 INJECTED "$T/log") || return 0 # this time it did not come so far
+  line=$(calls "$who" | grep -m 1 INJECTED) || return 0 # it did not come so far, or farther
   count injected
   error=${line% (INJECTED)*}
   error=${error##*(}
