@@ -716,7 +716,7 @@ unshare: Operation not permitted' ]]
 then_typed() { # CMD...
   local fifo=$BATS_TEST_TMPDIR/keyboard
   [[ -e $fifo ]] || mkfifo "$fifo"
-  SHELL=/bin/bash lab script -qec "$(printf '%q ' "$@"); read -rt 1 x; echo \"typed: <\$x>\"" \
+  lab script -qec "$(printf '%q ' "$@"); read -rt 1 x; echo \"typed: <\$x>\"" \
     /dev/null <>"$fifo"
 }
 

@@ -881,6 +881,7 @@ curl_runs() { [[ $(ours | xargs -I{} cat /proc/{}/comm) == *curl* ]]; }
   push 1 a.tar
   freeze
   (wait_until 10 curl_runs; printf '\003'; sleep 1) | FETCH_OF=$BATS_TEST_TMPDIR \
+    env --default-signal=INT \
     script -qec "'$FETCH' '$R:1' '$DIR'; echo status \$?" out >/dev/null 3>&- 4>&-
   thaw
   cat out

@@ -17,6 +17,8 @@ setup_suite() {
   export LAB
   export ALPINE=$LAB/alpine HOST_ROOTFS=$LAB/host DEBIAN_ROOTFS=$LAB/debian
 
+  export SHELL=/bin/bash # script(1) and tmux run their commands in what the caller prefers
+
   # A copy: whatever runs this very file belongs to this very suite.
   engine_build
   export ENGINE=$LAB/container_engine
