@@ -614,9 +614,20 @@ static void prefer_report(struct container *c) {
         c->report = ours;
 }
 
+/* Block the signals that are passed on to the container, and return their set. */
+static sigset_t hold_signals(void) {
+    static const int numbers[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH};
+    sigset_t set;
+    sigemptyset(&set);
+    for (size_t i = 0; i < COUNT(numbers); i++) sigaddset(&set, numbers[i]);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+    return set;
+}
+
 /* The engine: all steps, then serve the container until it ends, then the way back. */
 static int walk(struct container *c, const struct step *steps, size_t count) {
     size_t done = 0;
+    hold_signals(); /* until serve() reads them: half a container is never left */
     while (done < count && steps[done].make(c) == 0) done++;
     if (done == count) {
         c->ran = true;
@@ -1086,16 +1097,6 @@ static int enter_mounts(struct container *c) {
     return c->host_mounts_fd < 0 ? -1 : setns(c->join_fd, CLONE_NEWNS);
 }
 
-/* Block the signals that are passed on to the container, and return their set. */
-static sigset_t hold_signals(void) {
-    static const int numbers[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH};
-    sigset_t set;
-    sigemptyset(&set);
-    for (size_t i = 0; i < COUNT(numbers); i++) sigaddset(&set, numbers[i]);
-    sigprocmask(SIG_BLOCK, &set, NULL);
-    return set;
-}
-
 /* Descriptors of a terminal can be read, too, and what is typed there may not be for the
  * container: a program that exec leaves behind could read a password. */
 static int make_write_only(int fd) {
@@ -1123,7 +1124,6 @@ static int clone_child(struct container *c) {
     int report[2] = {-1, -1}, go[2] = {-1, -1}, output[2] = {-1, -1}, child_fd = -1;
     struct stat s;
 
-    hold_signals(); /* until serve() reads them from a descriptor */
     c->relay = !c->detach && isatty(0) && isatty(1);
     if (pipe2(report, O_CLOEXEC) < 0 || pipe2(go, O_CLOEXEC) < 0 ||
         (c->detach && pipe2(output, O_CLOEXEC) < 0))

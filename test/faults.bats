@@ -416,18 +416,24 @@ find_victim() { # engine|child|ip
   [[ -n $victim || -s $T/out ]] # it is up already: too late for ip
 }
 
+over() { gone "$engine" || [[ -s $T/out ]]; }
+
 # Starts c1 and kills one of its processes, not before so many milliseconds.
-strike() { # engine|child|ip MILLISECONDS
+strike() { # engine|child|ip MILLISECONDS [SIGNAL]
   victim=''
   : >"$T/out"
   : >"$T/err"
-  runs_exec "$ENGINE" "$ALPINE" c1 192.168.1.2 sh -c 'echo up; exec sleep 1000' \
+  # What tells that it is up, waits, and (unlike a shell) never handles a signal.
+  runs_exec "$ENGINE" "$ALPINE" c1 192.168.1.2 tail -f /etc/passwd \
     </dev/null >"$T/out" 2>"$T/err" 3>&- 4>&- &
   engine=$!
   STARTED+=("$engine")
+  soon test "/proc/$engine/exe" -ef "$ENGINE"
   sleep "$(printf '0.%03d' "$2")"
   soon find_victim "$1"
-  kill -KILL "${victim:-$engine}" 2>/dev/null || kill -KILL "$engine"
+  kill "-${3-KILL}" "${victim:-$engine}" 2>/dev/null || kill -KILL "$engine"
+  # An ip that had just ended did not feel it.
+  ! { [[ $1 == ip ]] && soon over && ! gone "$engine"; } || kill -KILL "$engine"
   ended "$engine"
   count kill
 }
@@ -448,6 +454,22 @@ strike() { # engine|child|ip MILLISECONDS
     # The next command has the name and the address, and leaves nothing.
     ce "$ALPINE" c1 192.168.1.2 true
     nothing_left
+  done
+}
+
+@test "faults: SIGINT, SIGTERM, SIGHUP to the engine at a random moment of the start: all undone" {
+  local i signal when all=(INT TERM HUP)
+  local -x PATH=$T/bin:$PATH
+  stand_in 'sleep 0.01'
+  for ((i = 0; i < 60; i++)); do
+    ((i % ${CE_FAULTS:-1} == 0)) || continue
+    signal=${all[i % 3]}
+    when=$((RANDOM % 31))
+    strike engine "$when" "$signal"
+    grep -v '^container_engine: warning: ' "$T/err" >"$T/said" || :
+    printf '%s after %s ms: %s, %s\n' "$signal" "$when" "$status" "$(<"$T/said")"
+    [[ $status -eq $((128 + $(kill -l "$signal"))) && ! -s $T/said ]]
+    nothing_left # without another command
   done
 }
 
