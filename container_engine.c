@@ -349,10 +349,16 @@ static const struct container blank = {
 
 static void parse_options(struct container *c, const struct command *, int argc, char **argv);
 
+/* What was printed must arrive, unless its reader has gone (grep -q). Returns the exit status. */
+static int flush_output(int status) {
+    if (fflush(stdout) != 0 && errno != EPIPE) die("standard output: %s", strerror(errno));
+    return status;
+}
+
 static int run_command(const struct command *command, struct container *c, char **argv) {
     const int status = command->run(c, argv);
     close_all(c);
-    return status;
+    return flush_output(status);
 }
 
 int main(int argc, char **argv) {
@@ -552,7 +558,7 @@ static void parse_options(struct container *c, const struct command *command, in
             break;
         default:
             printf("%s", o == 'h' ? usage : "container_engine " VERSION "\n");
-            exit(fflush(stdout) == 0 ? 0 : ENGINE_FAILED);
+            exit(flush_output(0));
         }
     }
     if (c->cwd[0] != '/') die("-w '%s': an absolute path is needed", c->cwd);
@@ -657,7 +663,7 @@ static _Noreturn void become(struct container *c, const struct step *steps, size
 
 /* -d: the user's process waits until the container runs; ours goes on as its engine. */
 static void detach(struct container *c) {
-    int running[2], status = 0;
+    int running[2], status = -1;
     char byte;
     if (pipe2(running, O_CLOEXEC) < 0) die("pipe: %s", strerror(errno));
     const pid_t engine = fork();
@@ -668,14 +674,14 @@ static void detach(struct container *c) {
         c->running_fd = running[1];
         return;
     }
-    const bool runs = read(running[0], &byte, 1) == 1;
-    close(running[0]);
-    if (runs) {
-        puts(c->name);
-        exit(0);
+    const ssize_t n = read(running[0], &byte, 1);
+    if (n == 1 && puts(c->name) >= 0 && fflush(stdout) == 0) exit(0);
+    if (n != 0) { /* running where nobody was told of it is worse than not running */
+        warn("cannot tell whether %s runs: %s", c->name, strerror(errno));
+        kill(engine, SIGTERM);
     }
     waitpid(engine, &status, 0);
-    exit(WIFEXITED(status) ? WEXITSTATUS(status) : ENGINE_FAILED);
+    exit(n == 0 && WIFEXITED(status) ? WEXITSTATUS(status) : ENGINE_FAILED);
 }
 
 /* The address must be free for use on the bridge, whose own address is the gateway. */

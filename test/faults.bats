@@ -225,6 +225,7 @@ STEPS='claim|layer|cgroup|clone|users|network|go'
 STEPS+='|private|rootfs|proc|dev|pivot|hostname|caps|seccomp|exec'
 STEPS+="|-v '.*'|rootfs '.*'|there is no bridge|socket|/proc/self/ns/mnt|/run/container_engine"
 STEPS+='|join|terminal|cannot join c1|container c1|the cgroup of container c1'
+STEPS+='|pipe|fork|cannot tell whether c1 runs'
 
 # How a run must end in which a call failed. Status 125 with one line that names the step and the
 # errno, no layer left; or, where the failure does no harm, as a clean run ends, walls and all.
@@ -305,6 +306,19 @@ container() {
   container
   sweep engine
   grep -q '^/dev/console .* 88:0' "$T/clean.out" # or it was none
+}
+
+@test "faults: each system call of -d fails once, in the process that returns" {
+  trace_fallback() { :; } # here it is the same
+  trace_detached() {
+    trace_engine "$@"
+    case $status:$(<"$T/err") in
+      0:*) ce delete -f c1 ;;
+      *'cannot tell whether c1 runs'*) ce delete c1 || : ;; # had it not been ended: refused
+    esac >"$T/deleted" 2>&1
+  }
+  RUN=("$ENGINE" -d "$ALPINE" c1 192.168.1.2 sleep 1000)
+  sweep detached
 }
 
 @test "faults: each call of the way back fails: the next start of that name puts it right" {
