@@ -89,6 +89,24 @@ line_with() { # WORD
   [[ ${lines[3]} =~ ^c3\ +exited\ \(7\)\ +[^0-9]*\ none\ +$today\ .*\ sh\ -c\ exit\ 7$ ]]
 }
 
+# Runs the command with an output that takes nothing, or that nobody reads.
+to_full() { "$@" >/dev/full; }
+to_nobody() { "$@" > >(:); }
+
+@test "lifecycle: an answer that cannot be written is an error; one that nobody reads is not" {
+  up "$ALPINE" c1 none
+  local words
+  for words in --help --version list 'list -q' 'list --json' 'inspect c1'; do
+    # shellcheck disable=SC2086  # words, not one word
+    refuses 'No space left' to_full ce $words
+    [[ $words != --* ]] || continue # SIGPIPE ends these two, as it ends most programs
+    # shellcheck disable=SC2086
+    try -0 to_nobody ce $words
+    [[ -z $stderr ]]
+  done
+  refuses 'No space left' to_full ce stop c1
+}
+
 @test "lifecycle: list shows no figure where there is none to show" {
   [[ -n $(lacks controllers) ]] || skip 'this host has them all: lifecycle-limits.bats'
   up "$ALPINE" c1 none
