@@ -155,7 +155,7 @@ child_waits() {
 # Sanitizers have memory of their own, and end without it.
 calls() { # engine|child
   local without='^(close|umask|get.?[up]id|rt_sig.*|clock_nanosleep|exit_group)$'
-  ! grep -q __asan_init "$ENGINE" || without+='|^(mmap|munmap|madvise)$'
+  ! grep -q __asan_init "$ENGINE" || without+='|^(mmap|munmap|madvise|sigaltstack)$'
   awk -F'(' -v who="$1" -v without="$without" '
     BEGIN { on = who == "child" }
     /^[a-z]/ {
