@@ -640,8 +640,10 @@ static int walk(struct container *c, const struct step *steps, size_t count) {
         c->status = serve(c);
     } else {
         prefer_report(c);
-        c->status = c->report.kind == FAILED ? c->report.status : ENGINE_FAILED;
-        if (c->report.why[0])
+        c->status = c->forwarded               ? 128 + c->forwarded
+                    : c->report.kind == FAILED ? c->report.status
+                                               : ENGINE_FAILED;
+        if (c->report.why[0] && !c->forwarded)
             warn("%s: %s", c->report.kind == FAILED ? c->report.step : steps[done].name,
                  c->report.why);
         count = done + 1;
@@ -1306,9 +1308,19 @@ static long long read_use(const struct container *c, const char *file, const cha
     return at && isdigit((unsigned char)*at) ? atoll(at) : -1;
 }
 
-/* The child's next record, or 0 at the end of the pipe. */
+/* The child's next record, or 0 at the end of the pipe. For exec those who are inside already may
+ * have stopped it, or frozen its cgroup, so a signal that means the end is seen while we wait. */
 static int await_report(struct container *c) {
-    const ssize_t n = read(c->report_fd, &c->report, sizeof c->report);
+    static const int ends[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
+    struct pollfd p = {c->report_fd, POLLIN, 0};
+    sigset_t pending;
+    int ready = 0;
+    while (!c->forwarded && (ready = poll(&p, 1, 50)) == 0) {
+        sigpending(&pending);
+        for (size_t i = 0; i < COUNT(ends); i++)
+            if (sigismember(&pending, ends[i])) c->forwarded = ends[i];
+    }
+    const ssize_t n = ready > 0 ? read(c->report_fd, &c->report, sizeof c->report) : -1;
     return n == 0                  ? 0
            : n == sizeof c->report ? (int)c->report.kind
                                    : fail(c, "cannot hear the child");

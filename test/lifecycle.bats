@@ -504,6 +504,24 @@ END
   done
 }
 
+@test "lifecycle: exec into a container that holds it up: a signal ends it all the same" {
+  local signal
+  up "$ALPINE" c1 none
+  for signal in INT TERM HUP; do
+    echo 1 >"$LAB_CGROUP/container_engine/c1/cgroup.freeze"
+    SECONDS=0
+    try -124 lab timeout --foreground -s "$signal" -k 8 1 "$ENGINE" exec c1 true
+    ((SECONDS < 5 * ${CE_SLOW:-1})) && [[ -z $stderr ]]
+    start ex "$ENGINE" exec c1 true
+    sleep 0.3
+    kill -s "$signal" "$pid"
+    ended "$pid"
+    [[ $status -eq $((128 + $(kill -l "$signal"))) ]]
+    echo 0 >"$LAB_CGROUP/container_engine/c1/cgroup.freeze"
+    [[ $(ce exec c1 ps | grep -c .) -eq 4 ]] # its head, the shell, its sleep, itself
+  done
+}
+
 @test "lifecycle: exec, interrupted: all that it started ends, 128+n, and the container goes on" {
   local signal seconds
   up "$ALPINE" c1 none
