@@ -113,7 +113,7 @@ enum {
     STOP_SECONDS = 10,   /* from TERM to KILL, as docker does */
     LOG_BYTES = 1 << 20, /* of a detached container's output; one older file is kept */
     REPORT_FD = 3,       /* the only descriptor besides 0, 1, 2 that lives until exec */
-    FDS = 14,            /* in struct container */
+    FDS = 15,            /* in struct container */
 };
 
 enum choice { AUTO, ON, OFF };
@@ -183,7 +183,7 @@ struct container {
             int root_fd;                       /* merged tree; in the child: its root-to-be */
             int join_fd;                       /* exec: the first process */
             int pid_fd, report_fd, go_fd;      /* the child, and our ends of the pipes to it */
-            int terminal_fd;                   /* its terminal's master, or (-d) its output */
+            int output_fd, error_fd;           /* its terminal's master, or what it writes */
             int signal_fd, log_fd, running_fd; /* running: the process the user started */
         };
     };
@@ -677,7 +677,10 @@ static void detach(struct container *c) {
         return;
     }
     const ssize_t n = read(running[0], &byte, 1);
-    if (n == 1 && puts(c->name) >= 0 && fflush(stdout) == 0) exit(0);
+    if (n == 1 && puts(c->name) >= 0 && fflush(stdout) == 0) {
+        close(running[0]);
+        exit(0);
+    }
     if (n != 0) { /* running where nobody was told of it is worse than not running */
         warn("cannot tell whether %s runs: %s", c->name, strerror(errno));
         kill(engine, SIGTERM);
@@ -1105,15 +1108,35 @@ static int enter_mounts(struct container *c) {
     return c->host_mounts_fd < 0 ? -1 : setns(c->join_fd, CLONE_NEWNS);
 }
 
-/* Descriptors of a terminal can be read, too, and what is typed there may not be for the
- * container: a program that exec leaves behind could read a password. */
-static int make_write_only(int fd) {
-    char path[64];
-    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-    int again_fd = open(path, O_WRONLY | O_NOCTTY | O_CLOEXEC);
-    const int result = again_fd < 0 ? -1 : dup2(again_fd, fd);
-    close_fd(&again_fd);
-    return result;
+static bool is_null(const struct stat *s) {
+    return S_ISCHR(s->st_mode) && s->st_rdev == makedev(1, 3);
+}
+
+/* What the program writes comes to us through pipes of our own and goes on from here: in a pipe, a
+ * terminal or a device of the caller's it could read what is not for it, or change the owner.
+ * Files stay as they are. The pipes are the container's, so that it can open /dev/stdout. */
+static int open_outputs(struct container *c) {
+    int *const ours[] = {NULL, &c->output_fd, &c->error_fd};
+    struct stat s[3];
+    for (int i = 1; i < 3; i++) {
+        int ends[2];
+        if (fstat(i, &s[i]) < 0) return fail(c, "descriptor %d", i);
+        if (c->relay && isatty(i)) continue; /* it gets a terminal */
+        if (!c->detach && !S_ISFIFO(s[i].st_mode) && (!S_ISCHR(s[i].st_mode) || is_null(&s[i])))
+            continue;
+        const bool same = s[1].st_dev == s[i].st_dev && s[1].st_ino == s[i].st_ino;
+        if (i == 2 && c->stdio[1] > 2 && (same || c->detach)) {
+            c->stdio[2] = fcntl(c->stdio[1], F_DUPFD_CLOEXEC, 3);
+            continue;
+        }
+        if (pipe2(ends, O_CLOEXEC) < 0) return fail(c, "pipe");
+        *ours[i] = ends[0];
+        c->stdio[i] = ends[1];
+        if (c->users != OFF &&
+            fchown(ends[1], (uid_t)(c->base + c->uid), (gid_t)(c->base + c->gid)) < 0)
+            return fail(c, "cannot give a pipe to the container");
+    }
+    return c->stdio[2] < 0 ? fail(c, "pipe") : 0;
 }
 
 /*
@@ -1129,22 +1152,12 @@ static int clone_child(struct container *c) {
                                    : CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC |
                                          CLONE_NEWNET | CLONE_NEWCGROUP |
                                          (c->users == OFF ? 0 : CLONE_NEWUSER);
-    int report[2] = {-1, -1}, go[2] = {-1, -1}, output[2] = {-1, -1}, child_fd = -1;
-    struct stat s;
+    int report[2], go[2] = {-1, -1}, child_fd = -1;
+    const pid_t foreground = tcgetpgrp(0); /* in the background a terminal cannot be set up */
 
-    c->relay = !c->detach && isatty(0) && isatty(1);
-    if (pipe2(report, O_CLOEXEC) < 0 || pipe2(go, O_CLOEXEC) < 0 ||
-        (c->detach && pipe2(output, O_CLOEXEC) < 0))
-        return fail(c, "pipe");
-    for (int i = 1; i < 3 && !c->relay; i++)
-        if (isatty(i) && make_write_only(i) < 0) return fail(c, "cannot open the terminal again");
-    /* Pipes become the container's, so that /dev/stdout can be opened by name. Files do not, nor
-     * does standard input, into which it could write what the next reader takes for ours. */
-    const int pipes[] = {1, 2, output[1]};
-    for (size_t i = 0; i < COUNT(pipes) && c->users != OFF; i++)
-        if (fstat(pipes[i], &s) == 0 && S_ISFIFO(s.st_mode) &&
-            fchown(pipes[i], (uid_t)(c->base + c->uid), (gid_t)(c->base + c->gid)) < 0)
-            return fail(c, "cannot give descriptor %d to the container", pipes[i]);
+    c->relay = !c->detach && isatty(0) && isatty(1) && (foreground < 0 || foreground == getpgrp());
+    if (pipe2(report, O_CLOEXEC) < 0 || pipe2(go, O_CLOEXEC) < 0) return fail(c, "pipe");
+    if (open_outputs(c) < 0) return -1;
     /* The working directory follows the child into its copy of the mounts; descriptors do not. */
     if (c->root_fd >= 0 && fchdir(c->root_fd) < 0) return fail(c, "fchdir");
     if (joining && enter_mounts(c) < 0) return fail(c, "cannot join the container");
@@ -1155,10 +1168,7 @@ static int clone_child(struct container *c) {
         close_fd(&c->run_fd); /* nor its lock */
         c->report_fd = report[1];
         c->go_fd = go[0];
-        if (c->detach) {
-            c->stdio[0] = open("/dev/null", O_RDWR | O_CLOEXEC);
-            c->stdio[1] = c->stdio[2] = output[1];
-        }
+        if (c->detach) c->stdio[0] = open("/dev/null", O_RDWR | O_CLOEXEC);
         if (joining) become(c, exec_steps, COUNT(exec_steps));
         become(c, container_steps, COUNT(container_steps));
     }
@@ -1167,10 +1177,10 @@ static int clone_child(struct container *c) {
     if (pid > 0 && !left) error = errno;
     c->report_fd = report[0];
     c->go_fd = go[1];
-    c->terminal_fd = output[0];
     close_fd(&report[1]);
     close_fd(&go[0]);
-    close_fd(&output[1]);
+    for (int i = 1; i < 3; i++)
+        if (c->stdio[i] > 2) close_fd(&c->stdio[i]);
     errno = error;
     if (pid < 0)
         return fail(c, "cannot make a process%s",
@@ -1333,7 +1343,7 @@ static int child_died(struct container *c) {
 
 static void copy_window_size(const struct container *c) {
     struct winsize size;
-    if (c->relay && ioctl(0, TIOCGWINSZ, &size) == 0) ioctl(c->terminal_fd, TIOCSWINSZ, &size);
+    if (c->relay && ioctl(0, TIOCGWINSZ, &size) == 0) ioctl(c->output_fd, TIOCSWINSZ, &size);
 }
 
 /*
@@ -1346,8 +1356,8 @@ static void copy_window_size(const struct container *c) {
 static int let_go(struct container *c) {
     int said = await_report(c);
     if (said == WAITING && c->relay) {
-        c->terminal_fd = (int)syscall(SYS_pidfd_getfd, c->pid_fd, c->report.terminal_fd, 0);
-        if (c->terminal_fd < 0 || fcntl(c->terminal_fd, F_SETFL, O_NONBLOCK) < 0)
+        c->output_fd = (int)syscall(SYS_pidfd_getfd, c->pid_fd, c->report.terminal_fd, 0);
+        if (c->output_fd < 0 || fcntl(c->output_fd, F_SETFL, O_NONBLOCK) < 0)
             return fail(c, "cannot take the terminal");
         copy_window_size(c);
     }
@@ -1374,21 +1384,25 @@ struct stream {
     char data[8192];
 };
 
-/* Move what can be moved without waiting. */
-static void pump(struct stream *s, bool may_read, bool may_write) {
-    if (may_read && s->from >= 0 && s->start == s->end) {
+/* Move what can be moved without waiting: a writable pipe takes PIPE_BUF bytes. False when there is
+ * nobody to read them. */
+static bool pump(struct stream *s, bool may_read, bool may_write) {
+    if (may_read) {
         const ssize_t n = read(s->from, s->data, sizeof s->data);
         s->start = 0;
         s->end = n > 0 ? (size_t)n : 0;
         if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) s->from = -1;
     }
-    if (may_write && s->start < s->end) {
-        const ssize_t n = write(s->to, s->data + s->start, s->end - s->start);
+    if (may_write) {
+        const size_t left = s->end - s->start;
+        const ssize_t n = write(s->to, s->data + s->start, left < PIPE_BUF ? left : PIPE_BUF);
         if (n > 0)
             s->start += (size_t)n;
         else if (errno != EAGAIN && errno != EINTR)
-            s->start = s->end; /* nobody reads: let it go, as a closed terminal does */
+            s->start = s->end; /* as a closed terminal does */
+        return n >= 0 || errno != EPIPE;
     }
+    return true;
 }
 
 /* Keep the log bounded: at LOG_BYTES it becomes log.1, in place of the older one. */
@@ -1420,31 +1434,38 @@ static bool forward(struct container *c, int number) {
     return last;
 }
 
-/* The poll loop: until the program ended and everything it wrote has been passed on. */
+/* The poll loop: until the program ended and everything it wrote has been passed on. After a signal
+ * nobody waits for a reader that is slow; nor, in exec, for others that have its output open. */
 static void relay(struct container *c) {
-    struct stream in = {.from = c->relay ? 0 : -1, .to = c->terminal_fd};
-    struct stream out = {.from = c->terminal_fd, .to = 1};
+    struct stream streams[] = {{.from = c->output_fd, .to = 1},
+                               {.from = c->error_fd, .to = 2},
+                               {.from = c->relay ? 0 : -1, .to = c->output_fd}};
     struct signalfd_siginfo s;
     time_t deadline = 0;
-    bool ended = false;
 
-    while (!ended || out.from >= 0 || out.start < out.end) {
-        const bool pending = out.start < out.end, feeding = in.start < in.end;
-        struct pollfd p[] = {
-            {ended ? -1 : c->pid_fd, POLLIN, 0},  {c->signal_fd, POLLIN, 0},
-            {pending ? -1 : out.from, POLLIN, 0}, {pending ? out.to : -1, POLLOUT, 0},
-            {feeding ? -1 : in.from, POLLIN, 0},  {feeding ? in.to : -1, POLLOUT, 0},
-        };
-        const int ready = poll(p, COUNT(p), ended && !pending ? 0 : deadline ? 1000 : -1);
-        if (ended && ready == 0 && !pending)
-            break; /* exec: others may still have its terminal open */
+    for (bool ended = false, left = true; !ended || left;) {
+        struct pollfd p[2 + 2 * COUNT(streams)] = {{ended ? -1 : c->pid_fd, POLLIN, 0},
+                                                   {c->signal_fd, POLLIN, 0}};
+        bool full = false;
+        if (c->detach) streams[0].to = open_log(c);
+        for (size_t i = 0; i < COUNT(streams); i++) {
+            const bool waits = streams[i].start < streams[i].end;
+            p[2 + 2 * i] = (struct pollfd){waits ? -1 : streams[i].from, POLLIN, 0};
+            p[3 + 2 * i] = (struct pollfd){waits ? streams[i].to : -1, POLLOUT, 0};
+            full |= waits && i < 2 && !c->forwarded;
+        }
+        const int ready = poll(p, COUNT(p), ended && !full ? 0 : deadline ? 1000 : -1);
+        left = ready != 0 || full;
         if (deadline && time(NULL) >= deadline) sys_pidfd_send_signal(c->pid_fd, SIGKILL);
         if (p[1].revents && read(c->signal_fd, &s, sizeof s) == sizeof s &&
             forward(c, (int)s.ssi_signo) && !deadline)
             deadline = time(NULL) + STOP_SECONDS;
-        if (c->detach) out.to = open_log(c);
-        pump(&out, p[2].revents, p[3].revents || !pending);
-        pump(&in, p[4].revents, p[5].revents || !feeding);
+        for (size_t i = 0; i < COUNT(streams); i++)
+            if (!pump(&streams[i], p[2 + 2 * i].revents,
+                      p[3 + 2 * i].revents || streams[i].to < 0)) {
+                streams[i].from = -1; /* SIGPIPE for the program, too */
+                close_fd(i ? &c->error_fd : &c->output_fd);
+            }
         ended |= p[0].revents != 0;
     }
 }
@@ -1492,7 +1513,7 @@ static int wait_for_engine(struct container *c) {
 }
 
 static int tell_engine(struct container *c, int kind) {
-    const struct report r = {.kind = kind, .terminal_fd = c->terminal_fd};
+    const struct report r = {.kind = kind, .terminal_fd = c->output_fd};
     return write(c->report_fd, &r, sizeof r) < 0 ? fail(c, "cannot tell the engine") : 0;
 }
 
@@ -1640,9 +1661,9 @@ static int mount_proc(struct container *c) {
 /* The master of a new terminal from the container's devpts, and its slave. pty(7) */
 static int open_terminal(struct container *c, int devpts_ptmx_fd) {
     int unlock = 0, slave_fd = -1;
-    c->terminal_fd = devpts_ptmx_fd;
-    if (c->terminal_fd >= 0 && ioctl(c->terminal_fd, TIOCSPTLCK, &unlock) == 0)
-        slave_fd = ioctl(c->terminal_fd, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
+    c->output_fd = devpts_ptmx_fd;
+    if (c->output_fd >= 0 && ioctl(c->output_fd, TIOCSPTLCK, &unlock) == 0)
+        slave_fd = ioctl(c->output_fd, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
     if (slave_fd < 0 || fchown(slave_fd, (uid_t)c->uid, (gid_t)-1) < 0)
         return fail(c, "cannot open a terminal");
     for (int i = 0; i < 3; i++)
@@ -1903,6 +1924,7 @@ static int explain_exec(struct container *c) {
  */
 static int execute(struct container *c) {
     char cwd[PATH_MAX];
+    struct stat s;
     sigset_t none;
 
     if (tell_engine(c, WAITING) < 0 || wait_for_engine(c) < 0) return -1;
@@ -1910,8 +1932,15 @@ static int execute(struct container *c) {
         c->shell[0] = access("/bin/bash", X_OK) == 0 ? "/bin/bash" : "/bin/sh";
         c->argv = c->shell;
     }
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < 3; i++) {
+        if (fstat(c->stdio[i], &s) < 0) return fail(c, "descriptor %d", i);
+        if (is_null(&s)) { /* not the host's, which it could chmod */
+            c->stdio[i] = sys_openat2(AT_FDCWD, "/dev/null", O_RDWR, RESOLVE_NO_SYMLINKS);
+            if (c->stdio[i] < 0 || fstat(c->stdio[i], &s) < 0) return fail(c, "/dev/null");
+            if (!is_null(&s)) return refuse(c, "/dev/null is not the device of that name");
+        }
         if (dup2(c->stdio[i], i) < 0) return fail(c, "dup2");
+    }
     if (c->relay && ioctl(0, TIOCSCTTY, 0) < 0) return fail(c, "cannot make the terminal its own");
     if (c->report_fd != REPORT_FD && dup3(c->report_fd, REPORT_FD, O_CLOEXEC) < 0)
         return fail(c, "dup3");

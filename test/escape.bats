@@ -364,14 +364,18 @@ some_device() {
   for R in "${ROOTS[@]}"; do
     for mode in "${MODES[@]}"; do
       # On a /dev of its own, where the check can do no harm, and sees that it would.
-      try -0 lab unshare --mount sh -c '
+      try -0 lab unshare --mount bash -c '
         mount -t tmpfs dev "$0" && cd "$0" || exit 99
         for i in null zero full random urandom tty; do cp -a "/dev/$i" .; done
         mkdir pts && mount --rbind /dev/pts pts && mount --move . /dev && cd / || exit 99
         chmod 600 /dev/full && stat -c "%a %u" /dev/full && chmod 666 /dev/full
         "$@" sh -c "chmod 600 /dev/null /dev/console; chown 1000 /dev/zero; chmod 0 /proc/keys"
-        stat -c "%a %u" /dev/null /dev/zero' "$VICTIM" "$ENGINE" "$mode" --rm "$R" c1 none
-      [[ $output == $'600 0\n666 0\n666 0' ]]
+        "$@" sh -c "chmod 600 /proc/self/fd/0 /proc/self/fd/1 || :; cat" </dev/null >/dev/null
+        "$1" -d "${@:2}" sh -c "chmod 600 /proc/self/fd/0; sleep 100"
+        "$1" exec c1 chmod 600 /proc/self/fd/0 /proc/self/fd/1 </dev/null >/dev/null
+        "$1" delete -f c1
+        stat -c "%a %u" /dev/null /dev/zero' "$VICTIM" "$ENGINE" "$mode" "$R" c1 none
+      [[ $output == $'600 0\nc1\nc1\n666 0\n666 0' ]]
     done
   done
 }
@@ -720,14 +724,41 @@ then_typed() { # CMD...
     /dev/null <>"$fifo"
 }
 
-@test "escape: a terminal that is there for output alone cannot be read" {
+@test "escape: a terminal that is there for output alone is not the container's" {
   requires script
-  local access='cat /proc/self/fdinfo/1 /proc/self/fdinfo/2; (: <>/proc/self/fd/2) && echo again'
+  local mode ends='for n in 1 2; do readlink /proc/self/fd/$n; done'
   for R in "${ROOTS[@]}"; do
-    try -0 then_typed bash -c 'echo x | "$@"' bash "${WEAK[@]}" --root="$R" -- sh -c "$access"
-    [[ $(grep -cE '^flags:.*2.?$' <<<"$output") -eq 2 && $output == *again* ]]
-    try -0 then_typed bash -c 'echo x | "$@"' bash "$ENGINE" "$R" "${R##*/}" none sh -c "$access"
-    [[ $(grep -cE '^flags:.*1.?$' <<<"$output") -eq 2 && $output != *again* ]]
+    try -0 then_typed bash -c 'echo x | "$@"' bash "${WEAK[@]}" --root="$R" -- sh -c "$ends"
+    [[ $(grep -c ^/dev/pts/ <<<"$output") -eq 2 ]]
+    for mode in "${MODES[@]}"; do
+      try -0 then_typed bash -c 'echo x | "$@"' bash "$ENGINE" "$mode" --rm "$R" c1 none sh -c "$ends"
+      [[ $(grep -c ^pipe: <<<"$output") -eq 2 && $output != */dev/pts/* ]]
+    done
+  done
+}
+
+@test "escape: what the host writes into the same pipe later is not read, nor whose it is changed" {
+  local mode fifo=$BATS_TEST_TMPDIR/fifo
+  # shellcheck disable=SC2016  # the variables are those of the inner shell
+  local later='{ "$@"; sleep 0.3; echo secret; sleep 0.5; } | { sleep 0.5; cat; }'
+  local reader='exec 3>&1; timeout 1 cat /proc/self/fd/3 >/stolen &'
+  mkfifo "$fifo"
+  for R in "${ROOTS[@]}"; do
+    [[ -e $R/dev/null ]] || mknod -m 666 "$R/dev/null" c 1 3 # ash wants it for its &
+    # Not in a PID namespace, which would end what is left behind.
+    try -0 lab bash -c "$later" bash chroot "$R" sh -c "mount -t proc p /proc; $reader"
+    lab umount "$R/proc"
+    grep -q secret "$R/stolen"
+    rm "$R/stolen" "$R/dev/null"
+    for mode in "${MODES[@]}"; do
+      try -0 ce "$mode" -d "$R" c1 none sleep 1000
+      try -0 lab bash -c "$later" bash "$ENGINE" exec c1 sh -c "$reader"
+      [[ $output == secret ]]
+      lab bash -c '"$@" <>"$0" >"$0" 2>&1' "$fifo" "$ENGINE" exec c1 chmod 666 /proc/self/fd/2
+      [[ $(stat -c '%u %a' "$fifo") == '0 644' ]]
+      try -0 ce exec c1 sh -c 'test -e /stolen; ! grep secret /stolen'
+      try -0 ce delete -f c1
+    done
   done
 }
 

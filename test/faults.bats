@@ -154,7 +154,7 @@ child_waits() {
 # (isatty); and close closes whatever it says, but an injected failure would leave it out.
 # Sanitizers have memory of their own, and end without it.
 calls() { # engine|child
-  local without='^(close|umask|get.?[up]id|rt_sig.*|clock_nanosleep|exit_group)$'
+  local without='^(close|umask|get.?[up]id|getpgrp|rt_sig.*|clock_nanosleep|exit_group)$'
   ! grep -q __asan_init "$ENGINE" || without+='|^(mmap|munmap|madvise|sigaltstack)$'
   awk -F'(' -v who="$1" -v without="$without" '
     BEGIN { on = who == "child" }

@@ -307,6 +307,16 @@ engine_of() {
 
 # --- no terminal ----------------------------------------------------------------------------------
 
+@test "terminal: in the background it is left alone, and the container runs" {
+  sit_down
+  type_in '$CE --rm $R c1 none sh -c "tty; trap \"echo bye; exit 3\" TERM; sleep 1000 & wait" &'
+  sees '^not a tty'
+  type_in 'jobs; $CE stop c1'
+  sees 'Running'
+  sees '^.1.. *Exit 3'
+  back_at_host 0
+}
+
 @test "terminal: none inside when output or input is a pipe" {
   sit_down
   type_in '$CE $R c1 none sh -c "test -t 1 || echo no terminal; ls /dev/pts" | cat'
