@@ -255,7 +255,7 @@ static bool read_at(int dir_fd, const char *name, char *text, size_t size);
 static int write_at(int dir_fd, const char *name, const char *text);
 static int find_cgroup(struct container *c);
 static int open_cgroup(struct container *c);
-static void remove_layer_tree(const char *name);
+static bool remove_layer_tree(const char *name);
 static long long microseconds(void);
 static void close_fd(int *fd);
 static void make_printable(char *text);
@@ -1042,7 +1042,8 @@ static void remove_layer(struct container *c) {
     leave_mounts(c);
     if (stays && c->ran) write_state(c, c->layer_fd);
     close_fd(&c->layer_fd);
-    if (there && !stays) remove_layer_tree(c->name);
+    if (there && !stays && !remove_layer_tree(c->name))
+        warn("warning: " LIB_DIR "/.%s cannot be emptied: see lsattr(1), findmnt(8)", c->name);
 }
 
 /*
@@ -2289,13 +2290,11 @@ static int delete (struct container *c, char **argv) {
     if (c->run_fd >= 0 && !c->force)
         die("container %s is running: stop it first, or use delete -f", c->name);
     kill_and_wait(c);
-    int host_fd = lock_host();
-    snprintf(path, sizeof path, RUN_DIR "/%s", c->name);
-    if (host_fd < 0 || access(path, F_OK) == 0) die("container %s is in use again", c->name);
-    snprintf(path, sizeof path, LIB_DIR "/%s", c->name);
-    remove_layer_tree(c->name);
-    if (access(path, F_OK) == 0) die("%s cannot be removed", path);
-    close_fd(&host_fd);
+    c->address[0] = '\0';                       /* which may be somebody else's by now */
+    if (claim(c) < 0) die("%s", c->report.why); /* not under the host's lock: it may take long */
+    const bool gone = remove_layer_tree(c->name);
+    release(c);
+    if (!gone) die(LIB_DIR "/.%s cannot be emptied: see lsattr(1), findmnt(8)", c->name);
     puts(c->name);
     return 0;
 }
@@ -2609,13 +2608,16 @@ static void remove_tree(int lib_fd, const char *name) {
 
 /* A layer: out of the way at once, as .name, which no container can have, and then removed. Should
  * we be killed meanwhile, find_all comes back to it. */
-static void remove_layer_tree(const char *name) {
+static bool remove_layer_tree(const char *name) {
     char gone[80];
     int lib_fd = open(LIB_DIR, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (lib_fd < 0) return errno == ENOENT;
     snprintf(gone, sizeof gone, ".%s", name);
     for (bool more = is_name(name); more; more = renameat(lib_fd, name, lib_fd, gone) == 0)
         remove_tree(lib_fd, gone);
+    const bool done = unlinkat(lib_fd, gone, AT_REMOVEDIR) == 0 || errno == ENOENT;
     close_fd(&lib_fd);
+    return done;
 }
 
 /* Safe to call twice, and keeps errno for the report that follows. */
