@@ -50,6 +50,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <getopt.h>
 #include <grp.h>
 #include <limits.h>
@@ -116,7 +117,7 @@ enum {
     FDS = 15,            /* in struct container */
 };
 
-enum choice { AUTO, ON, OFF };
+enum choice { OFF, ON, AUTO };
 
 /* A limit: its option, its cgroup file, the value when nobody asks, and what a value may be. */
 enum { CPUS, MEMORY, PIDS, LIMITS };
@@ -190,7 +191,6 @@ struct container {
     int stdio[3];         /* what the program gets as 0, 1, 2 */
     bool relay, ran;      /* terminal to terminal; it got as far as exec */
     bool restart;         /* all over again, without a user namespace */
-    bool fresh;           /* the layer is of this run, not of an earlier one */
     struct termios saved; /* of our own terminal */
     int forwarded;        /* the signal for which we end the container */
     struct report report; /* the last one; the engine's own failures too */
@@ -342,7 +342,7 @@ static const struct container blank = {
     .capabilities = CAP(CHOWN) | CAP(DAC_OVERRIDE) | CAP(FOWNER) | CAP(FSETID) | CAP(KILL) |
                     CAP(SETGID) | CAP(SETUID) | CAP(SETPCAP) | CAP(NET_BIND_SERVICE) |
                     CAP(NET_RAW) | CAP(SYS_CHROOT) | CAP(AUDIT_WRITE) | CAP(SETFCAP),
-    .bridge = "cebr0", .cwd = "/", .seccomp = ON, .seconds = STOP_SECONDS, .stdio = {0, 1, 2},
+    .bridge = "cebr0", .cwd = "/", .users = AUTO, .seccomp = ON, .seconds = STOP_SECONDS, .stdio = {0, 1, 2},
     .uid = -1, .gid = -1, .pid = -1, .status = -1, .fds = {[0 ... FDS - 1] = -1},
 };
 /* clang-format on */
@@ -381,11 +381,15 @@ int main(int argc, char **argv) {
     parse_options(&c, command, argc - skip, argv + skip);
     argv += skip + optind;
     const int words = argc - skip - optind;
-    if (words < command->low || words > command->high)
-        die("too %s words%s%s; see container_engine --help", words < command->low ? "few" : "many",
-            skip ? " for " : ": <rootfs> <name> <ip>|none, or a command such as list, is needed",
-            skip ? command->name : "");
-    if (geteuid() != 0) die("must be run as root: sudo container_engine ...");
+    if (skip && (words < command->low || words > command->high))
+        die("too %s words for %s; see container_engine --help",
+            words < command->low ? "few" : "many", command->name);
+    if (!skip && words == 1 && access(argv[0], F_OK) < 0)
+        die("'%s' is neither a command nor a rootfs; see container_engine --help", argv[0]);
+    if (words < command->low)
+        die("too few words: <rootfs> <name> <ip>|none, or a command such as list, is needed; see "
+            "container_engine --help");
+    if (geteuid() != 0) die("must be run as root: sudo %s ...", c.words[0]);
     umask(022);
     signal(SIGPIPE, SIG_IGN);
     if (command->options[0] != '*') return run_command(command, &c, argv);
@@ -466,7 +470,8 @@ static bool is_name(const char *text) {
 
 static void take_name(char name[65], const char *what, const char *text) {
     if (!is_name(text))
-        die("%s: 1 to 64 letters, digits, '_', '.', '-' are needed, a letter or digit first", what);
+        die("%s '%s': 1 to 64 letters, digits, '_', '.', '-' are needed, a letter or digit first%s",
+            what, text, text[0] == '-' ? "; options come before <rootfs>" : "");
     memcpy(name, text, strlen(text) + 1);
 }
 
@@ -703,9 +708,11 @@ static void check_address(struct container *c, const char *text) {
     if (ioctl(fd, SIOCGIFADDR, &its_address) < 0 || ioctl(fd, SIOCGIFNETMASK, &its_mask) < 0)
         die("there is no bridge %s with an address (%s): run `sudo ./env.sh set`, or use none",
             c->bridge, strerror(errno));
-    close_fd(&fd);
     bridge = ((struct sockaddr_in *)(void *)&its_address.ifr_addr)->sin_addr;
     mask = ((struct sockaddr_in *)(void *)&its_mask.ifr_netmask)->sin_addr;
+    if (ioctl(fd, SIOCGIFFLAGS, &its_mask) < 0 || !(its_mask.ifr_flags & IFF_UP))
+        die("bridge %s is down: run `sudo ./env.sh set`", c->bridge);
+    close_fd(&fd);
     inet_ntop(AF_INET, &bridge, c->gateway, sizeof c->gateway);
     c->prefix = __builtin_popcount(mask.s_addr);
     if ((address.s_addr ^ bridge.s_addr) & mask.s_addr)
@@ -752,7 +759,8 @@ static int run(struct container *c, char **argv) {
     uint32_t hash = 2166136261U; /* FNV-1a */
 
     if (strlen(argv[0]) >= sizeof c->rootfs || !realpath(argv[0], c->rootfs))
-        die("rootfs '%s': %s; rootfs-fetch.sh makes one", argv[0], strerror(errno));
+        die("rootfs '%s': %s; rootfs-fetch.sh makes one, --help knows the commands", argv[0],
+            strerror(errno));
     if (stat(c->rootfs, &s) < 0) die("rootfs '%s': %s", argv[0], strerror(errno));
     if (!S_ISDIR(s.st_mode) || strcmp(c->rootfs, "/") == 0)
         die("rootfs '%s': a directory is needed, other than /, such as rootfs-fetch.sh makes",
@@ -961,8 +969,8 @@ static int open_layer(struct container *c) {
     for (size_t i = 0; i < (c->write_through ? 1 : COUNT(parts)); i++)
         if (mkdirat(c->layer_fd, parts[i], 0755) < 0 && errno != EEXIST)
             return fail(c, "%s/%s", path, parts[i]);
-    c->fresh = !used;
-    return c->remove && c->fresh && write_state(c, c->layer_fd) < 0 ? fail(c, "%s/state", path) : 0;
+    c->remove &= !used; /* --rm: not what was there before */
+    return c->remove && write_state(c, c->layer_fd) < 0 ? fail(c, "%s/state", path) : 0;
 }
 
 /* upper (the name's own) over lower (the rootfs) as merged; the working directory is the
@@ -976,8 +984,8 @@ static int mount_overlay(struct container *c) {
         chown("upper", root + s.st_uid % IDS, root + s.st_gid % IDS) < 0)
         return fail(c, "cannot prepare the layer");
     if (mount("overlay", "merged", "overlay", MS_NODEV,
-              c->remove && c->fresh ? "lowerdir=lower,upperdir=upper,workdir=work,volatile"
-                                    : "lowerdir=lower,upperdir=upper,workdir=work") == 0) {
+              c->remove ? "lowerdir=lower,upperdir=upper,workdir=work,volatile"
+                        : "lowerdir=lower,upperdir=upper,workdir=work") == 0) {
         if (statvfs("merged", &v) < 0) return fail(c, "cannot look at the layer");
         if (!(v.f_flag & ST_RDONLY)) return 0;
         errno = ENOSPC; /* overlayfs says nothing when it cannot make its work directory */
@@ -1088,7 +1096,14 @@ static int make_cgroup(struct container *c) {
     return 0;
 }
 
-/* Kill what is left in it and remove it; a cgroup with dying members stays busy for a while. */
+static int remove_directory(const char *path, const struct stat *s, int type, struct FTW *at) {
+    (void)s, (void)at;
+    if (type == FTW_DP) rmdir(path);
+    return 0;
+}
+
+/* Kill what is left in it and remove it, with what root inside has made in it (--cap-add
+ * SYS_ADMIN); a cgroup with dying members stays busy for a while. */
 static void remove_cgroup(struct container *c) {
     char procs[4096], *rest, *line;
     for (int i = 0; find_cgroup(c) > 0 && rmdir(c->cgroup) < 0 && errno == EBUSY && i < 2000; i++) {
@@ -1099,6 +1114,7 @@ static void remove_cgroup(struct container *c) {
             while ((line = strsep(&rest, "\n")) != NULL && *line) kill((pid_t)atoi(line), SIGKILL);
         close_fd(&fd);
         usleep(1000);
+        nftw(c->cgroup, remove_directory, 16, FTW_DEPTH | FTW_PHYS);
     }
 }
 
@@ -1208,6 +1224,7 @@ static void end_child(struct container *c) {
 /* users: the child's user namespace gets its ids; only then may it touch files. */
 static int map_users(struct container *c) {
     if (c->users != OFF && write_maps(c, c->pid) < 0) return fail(c, "cannot map users");
+    if (c->users == AUTO) c->users = ON;
     if (write_state(c, c->run_fd) < 0) return fail(c, RUN_DIR "/%s/state", c->name);
     return write(c->go_fd, "", 1) == 1 ? 0 : fail(c, "the child is gone");
 }
@@ -1623,14 +1640,15 @@ static int mount_proc(struct container *c) {
         const char *type, *place;
         long magic;
         unsigned long flags;
-        const char *hidden[11], *read_only[6]; /* up to the first NULL */
+        const char *hidden[16], *read_only[6]; /* up to the first NULL */
     } systems[] = {
         {"proc",
          "proc",
          PROC_SUPER_MAGIC,
          0,
-         {"acpi", "asound", "interrupts", "kcore", "keys", "latency_stats", "sched_debug", "scsi",
-          "timer_list", "timer_stats"},
+         {"acpi", "asound", "interrupts", "kcore", "keys", "kpagecount", "kpageflags",
+          "latency_stats", "pagetypeinfo", "sched_debug", "scsi", "slabinfo", "timer_list",
+          "timer_stats", "vmallocinfo"},
          {"bus", "fs", "irq", "sys", "sysrq-trigger"}},
         {"sysfs", "sys", SYSFS_MAGIC, MS_RDONLY, {"devices/virtual/powercap", "firmware"}, {NULL}},
     };
@@ -1696,10 +1714,11 @@ static int mount_dev(struct container *c) {
     struct stat s;
 
     umask(0);
-    if (mount_inside(c, "tmpfs", "dev", MS_NOSUID | MS_NODEV, "mode=755,size=64k") < 0 ||
+    if (mount_inside(c, "tmpfs", "dev", MS_NOSUID | MS_NODEV, "mode=755,size=64k,nr_inodes=1k") <
+            0 ||
         mount_inside(c, "devpts", "dev/pts", MS_NOSUID | MS_NOEXEC,
                      "newinstance,ptmxmode=0666,mode=0620,gid=5") < 0 ||
-        mount_inside(c, "tmpfs", "dev/shm", quiet, "mode=1777,size=64m") < 0 ||
+        mount_inside(c, "tmpfs", "dev/shm", quiet, "mode=1777,size=64m,nr_inodes=16k") < 0 ||
         mount_inside(c, "mqueue", "dev/mqueue", quiet, NULL) < 0)
         return -1;
     /* From here on by descriptor: with --write-through somebody may exchange dev meanwhile. */
@@ -2117,7 +2136,7 @@ static void show_file(const char *title, long long pid, const char *name, int sk
     puts(title);
     while (f && fgets(line, sizeof line, f)) {
         const char *at = line;
-        for (int i = 0; i < skip; i++) at += strcspn(at, " ") + 1;
+        for (int i = 0; i < skip; i++) at += strcspn(at, " ") + (strchr(at, ' ') != NULL);
         line[strcspn(line, "\n")] = '\0';
         make_printable(line); /* the container has chosen some of it */
         printf("  %s\n", at + strspn(at, " "));
@@ -2256,15 +2275,16 @@ static bool wait_gone(struct container *c, long long milliseconds) {
 static void kill_and_wait(struct container *c) {
     if (c->pid_fd >= 0) sys_pidfd_send_signal(c->pid_fd, SIGKILL);
     if (c->run_fd >= 0 && !wait_gone(c, LOCK_SECONDS * 1000LL))
-        die("the engine of %s does not react: end it, then try again", c->name);
+        die("the engine of %s, process %lld, does not react: end it, then try again", c->name,
+            c->engine);
 }
 
 static int stop(struct container *c, char **argv) {
     need_container(c, argv[0], true);
     if (!handles_signal(c->pid, SIGTERM))
-        printf("%s: its first process has no handler for TERM, so it is killed\n", c->name);
+        warn("%s: its first process has no handler for TERM, so it is killed", c->name);
     else if (sys_pidfd_send_signal(c->pid_fd, SIGTERM) == 0 && !wait_gone(c, c->seconds * 1000))
-        printf("%s: still there %lld seconds after TERM, so it is killed\n", c->name, c->seconds);
+        warn("%s: still there %lld s after TERM, so it is killed", c->name, c->seconds);
     kill_and_wait(c);
     puts(c->name);
     return 0;
@@ -2285,7 +2305,6 @@ static int send_signal(struct container *c, char **argv) {
 }
 
 static int delete (struct container *c, char **argv) {
-    char path[PATH_MAX];
     need_container(c, argv[0], false);
     if (c->run_fd >= 0 && !c->force)
         die("container %s is running: stop it first, or use delete -f", c->name);
@@ -2452,7 +2471,7 @@ static void read_boot(char boot[37]) {
 /* Does the process catch, ignore or wait for this signal? One that blocks it may wait for it, as
  * inits do, unless it is a shell between two commands (which catches CHLD). proc_pid_status(5) */
 static bool handles_signal(long long pid, int number) {
-    static const char *const lines[] = {"SigBlk:", "SigIgn:", "SigCgt:"};
+    static const char *const lines[] = {"\nSigBlk:", "\nSigIgn:", "\nSigCgt:"};
     unsigned long long sets[COUNT(lines)] = {0};
     char path[64], text[4096] = "";
     snprintf(path, sizeof path, "/proc/%lld/status", pid);
@@ -2635,7 +2654,7 @@ static int note_failure(struct container *c, int error, const char *format, ...)
     struct report *r = &c->report;
     va_list args;
     va_start(args, format);
-    vsnprintf(r->why, sizeof r->why, format, args);
+    vsnprintf(r->why, sizeof r->why - (error ? 64 : 0), format, args); /* the reason has room */
     va_end(args);
     const size_t n = strlen(r->why);
     if (error) snprintf(r->why + n, sizeof r->why - n, ": %s", strerror(error));

@@ -818,7 +818,7 @@ timed() {
     background "$rootfs" c1 none sleep 1000
     timed try -0 ce stop c1
     ((took < 50))
-    [[ $output == *c1*TERM*kill* && ${lines[-1]} == c1 ]]
+    [[ $stderr == *c1*TERM*kill* && $output == c1 ]]
     over c1
     [[ $(state_of c1) == 'exited (137)' ]]
     try -0 ce delete c1
@@ -830,7 +830,7 @@ timed() {
   wait_until 10 said c1 ready
   timed try -0 ce stop -t 2 c1
   ((took >= 20 && took < 80))
-  [[ $output == *c1*2*TERM*kill* && ${lines[-1]} == c1 ]]
+  [[ $stderr == *c1*2*TERM*kill* && $output == c1 ]]
   [[ $(state_of c1) == 'exited (137)' ]]
   refuses -t ce stop -t x c1
   refuses -t ce stop -t -1 c1
