@@ -111,9 +111,9 @@ listed() { # SHOW...
 # than 8 bits is a default route in disguise (VPNs use 0.0.0.0/1) and takes nothing.
 clash() { # NETWORK/BITS
   { # match: the routes it lies in; root: those that lie in it
-    listed addr show to "$1" | awk 'NF { print "address", $4, "dev", $2 }'
-    listed route show table all match "$1"
-    listed route show table all root "$1"
+    listed addr show to "$1" | awk 'NF { print "address", $4, "dev", $2 }' &&
+      listed route show table all match "$1" &&
+      listed route show table all root "$1"
   } | awk -v bridge="$BRIDGE" '{
       net = $1 ~ /^[0-9]/ ? $1 : $2
       dev = ""
@@ -123,13 +123,13 @@ clash() { # NETWORK/BITS
 }
 
 clash_line() {
-  local found subnet
-  found=$(clash "$SUBNET")
+  local found subnet advice='choose a SUBNET that is free'
+  found=$(clash "$SUBNET") || return 1 # -e does not get into $( )
   [[ -n $found ]] || return 0
-  for subnet in 192.168.{77,177}.0/24 172.{29,23}.77.0/24 10.{77,177}.77.0/24; do
-    [[ -n $(clash "$subnet") ]] || break
+  for subnet in {198.18,100.64,10.177,10.77,172.23,172.29}.77.0/24 192.168.{177,77}.0/24; do
+    [[ -n $(clash "$subnet") ]] || advice="use SUBNET=$subnet"
   done
-  printf '%s overlaps the %s: use SUBNET=%s' "$SUBNET" "${found% }" "$subnet"
+  printf '%s overlaps the %s: %s' "$SUBNET" "${found% }" "$advice"
 }
 
 # Sets $top and $cgroup by the last cgroup2 mount that no other hides, as the engine does.
@@ -200,14 +200,31 @@ ensure_bridge() {
   fi
 }
 
+# Undoing, what cannot be seen is not taken for gone.
 undo_up() { ! link_is "$1" up || run ip link set "$1" down; }
-undo_address() { ! link_has "$1" "$2" || run ip addr del "$2" dev "$1"; }
-undo_link() { ! link_is "$1" || run ip link del "$1"; }
+undo_address() { # NAME ADDRESS
+  local there
+  [[ -e $conf/$1 ]] || return 0
+  there=$(listed addr show dev "$1") || return 1
+  [[ $there != *" inet $2 "* ]] || run ip addr del "$2" dev "$1"
+}
+undo_link() {
+  local others
+  [[ -e $conf/$1 ]] || return 0
+  others=$(ip -o link show master "$1" && listed addr show dev "$1") || return 1
+  [[ -z $others ]] || { complain "$1 is used by others: ${others%%$'\n'*}"; return 1; }
+  run ip link del "$1"
+}
 
 # Writing ip_forward also overwrites the value of every interface, and whether redirects count.
 ensure_forwarding() {
-  local file
-  [[ $(<$ip_forward) == 0 ]] || return 0
+  local file=$conf/$BRIDGE/forwarding
+  if [[ $(<$ip_forward) != 0 ]]; then # then interfaces may differ
+    [[ $(<"$file") == 0 ]] || return 0
+    will sysctl "$file" 0
+    run put 1 "$file"
+    return
+  fi
   if ! has_word "sysctl $ip_forward" "$journal"; then
     for file in $conf/{*/forwarding,all/accept_redirects}; do
       will sysctl "$file" "$(<"$file")"
@@ -224,7 +241,8 @@ undo_sysctl() { [[ ! -e $1 || $(<"$1") == "$2" ]] || run put "$2" "$1"; }
 ensure_table() {
   local stands
   stands=$(nft list table ip container_engine 2>/dev/null) || stands=''
-  [[ $stands != *" $SUBNET oifname != \"$BRIDGE\" masquerade"*"iifname \"$BRIDGE\""* ]] || return 0
+  [[ $stands != *" $SUBNET oifname != \"$BRIDGE\" masquerade"*"iifname \"$BRIDGE\" accept"*\
+"oifname \"$BRIDGE\" accept"* ]] || return 0
   will table
   run nft -f - <<END
 add table ip container_engine
@@ -244,10 +262,24 @@ END
 }
 
 undo_table() {
-  ! nft list table ip container_engine >/dev/null 2>&1 || run nft delete table ip container_engine
+  local tables
+  has nft || stands_without table || return 1
+  tables=$(! has nft || nft list tables ip 2>&1) || { complain "nft: $tables"; return 1; }
+  [[ $'\n'$tables$'\n' != *$'\ntable ip container_engine\n'* ]] ||
+    run nft delete table ip container_engine
 }
 
-has_rule() { "$1" -w 5 -t "$2" -C "${@:3}" 2>/dev/null; }
+stands_without() { # WORD of the journal, for which its tool has gone
+  ! grep -qsx "$1" "$journal" || { complain "$1: the tool it was made with is gone"; return 1; }
+}
+
+# 0: it is there, 1 or 2: it is not, or has no chain; any other status: nobody knows.
+has_rule() {
+  local said status=0
+  said=$("$1" -w 5 -t "$2" -C "${@:3}" 2>&1) || status=$?
+  ((status < 3)) || complain "$1: ${said%%$'\n'*}"
+  return "$status"
+}
 
 ensure_rule() { # iptables TABLE CHAIN RULE...
   ! has_rule "$@" || return 0
@@ -255,7 +287,12 @@ ensure_rule() { # iptables TABLE CHAIN RULE...
   run "$1" -w 5 -t "$2" -I "${@:3}"
 }
 
-undo_rule() { ! has_rule "$@" || run "$1" -w 5 -t "$2" -D "${@:3}"; }
+undo_rule() {
+  local status=0
+  has_rule "$@" || status=$?
+  ((status)) || run "$1" -w 5 -t "$2" -D "${@:3}" || return 1
+  ((status < 3))
+}
 
 # Prints "iptables CHAIN" for each filter that drops what it does not know, as Docker's and ufw's
 # do. (Docker leaves the chain DOCKER-USER alone.) Only to list a table that is not there makes it.
@@ -494,7 +531,8 @@ check() {
 
 check_network() {
   local what
-  verdict must subnet "$SUBNET" "$(clash_line)"
+  what=$(clash_line) || what='the routes cannot be read'
+  verdict must subnet "$SUBNET" "$what"
   while read -r what; do
     [[ -z $what ]] || verdict may firewall '' "$what"
   done < <(foreign_filters)

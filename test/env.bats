@@ -292,6 +292,53 @@ pings() { # TO
   unchanged
 }
 
+@test "env clean: what cannot be seen is not taken for gone" {
+  snapshot
+  try -0 env_sh set
+  fake nft 'echo "Error: no answer" >&2; exit 1'
+  try -1 env_sh clean
+  [[ -z $output && $stderr == *'no answer'* ]]
+  rm "$fake/nft"
+  try -0 env_sh set # the rest was undone
+  fake ip '[[ "$*" != *show* ]] || { echo "no answer" >&2; exit 2; }; exec "$real" "$@"'
+  try -1 env_sh clean
+  [[ -z $output && $stderr == *'no answer'* ]]
+  rm "$fake/ip"
+  try -0 env_sh clean
+  unchanged
+}
+
+@test "env clean: rules of an iptables that does not answer are not taken for gone" {
+  on iptables-legacy -P FORWARD DROP
+  snapshot
+  try -0 env_sh set
+  [[ $(on iptables-legacy -S FORWARD) == *cebr0* ]]
+  fake iptables-legacy '[[ $* != *-C* ]] || { echo "Another app is holding the lock." >&2; exit 4; }
+    exec "$real" "$@"'
+  try -1 env_sh clean
+  [[ -z $output && $stderr == *'holding the lock'* ]]
+  rm "$fake/iptables-legacy"
+  try -0 env_sh clean
+  [[ $(on iptables-legacy -S FORWARD) != *cebr0* ]]
+  unchanged
+}
+
+@test "env clean: a bridge that others use by now stays, and who is named" {
+  snapshot
+  try -0 env_sh set
+  on ip link add d0 type veth peer name d1
+  on ip link set d0 master cebr0
+  try -1 env_sh clean
+  [[ -z $output && $stderr == *'cebr0 is used by others: '*d0* ]]
+  on ip link del d0
+  on ip addr add 10.5.5.5/24 dev cebr0
+  try -1 env_sh clean
+  [[ -z $output && $stderr == *'cebr0 is used by others: '*10.5.5.5* ]]
+  on ip addr del 10.5.5.5/24 dev cebr0
+  try -0 env_sh clean
+  unchanged
+}
+
 # --- firewalls ------------------------------------------------------------------------------
 
 # Modules are the whole machine's. It unloads this one when the test is over.
@@ -430,6 +477,36 @@ END
   on test ! -e /run/container_engine
 }
 
+@test "env set: forwarding that is on but for new interfaces is on for the bridge, too" {
+  on sh -c 'echo 1 >/proc/sys/net/ipv4/ip_forward; echo 0 >/proc/sys/net/ipv4/conf/default/forwarding'
+  snapshot
+  try -0 env_sh set
+  [[ $(on cat /proc/sys/net/ipv4/conf/cebr0/forwarding) -eq 1 ]]
+  try -0 env_sh clean
+  unchanged
+}
+
+@test "env set and check: routes that cannot be read are no free subnet" {
+  fake ip '[[ $* != *route* ]] || { echo "no answer" >&2; exit 2; }; exec "$real" "$@"'
+  snapshot
+  try -1 env_sh set
+  [[ -z $output && $stderr == *'no answer'* ]]
+  try env_sh check
+  [[ $output != *'OK   subnet'* ]]
+  unchanged
+}
+
+@test "env set: a VPN that has all private networks leaves some to name, or none is named" {
+  local net free
+  for net in 10.0.0.0/8 172.16.0.0/12 192.168.0.0/16; do on ip route add blackhole "$net"; done
+  refuses 192.168.0.0/16 SUBNET= -- env_sh set
+  free=${stderr##*SUBNET=}
+  SUBNET=$free try -0 env_sh set
+  try -0 env_sh clean
+  for net in 100.64.0.0/10 198.18.0.0/15; do on ip route add blackhole "$net"; done
+  refuses 192.168.0.0/16 'choose a SUBNET that is free' -- env_sh set
+}
+
 @test "env set: a list that changed while ip read it is read again" {
   on ip link add d0 type bridge
   on ip addr add 192.168.1.200/30 dev d0
@@ -445,7 +522,7 @@ END
   on ip route add blackhole 192.168.177.64/26 # the second is around the other
   refuses 192.168.0.0/17 SUBNET= -- env_sh set
   free=${stderr##*SUBNET=}
-  [[ $free == 172.*.0/24 ]]
+  [[ $free == 172.*.0/24 || $free == 10.*.0/24 ]]
   SUBNET=$free try -0 env_sh set
   [[ ${lines[-1]} == 'ENV SET DONE.' ]]
   [[ $(on ip -o -4 addr show dev cebr0) == *" ${free%.0/24}.1/24 "* ]]
