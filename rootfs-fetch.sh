@@ -80,9 +80,10 @@ unpack() {
   tar --force-local -tvf "$archive" --numeric-owner --quoting-style=literal \
     2>"$WORK/error" >"$WORK/list" || die "${archive##*/} cannot be read: $(last_error)"
   sed -nE '/^[bc]/s/^([^ ]+ +){5}//p' "$WORK/list" >"$WORK/devices"
-  tar --force-local -xpf "$archive" -C "$new" --numeric-owner --warning=no-timestamp \
+  # cd, because tar takes a backslash in what follows -C for the beginning of an escape
+  ( cd -- "$new" && tar --force-local -xpf "$archive" --numeric-owner --warning=no-timestamp \
     --xattrs --xattrs-include='user.*' --xattrs-include=security.capability \
-    --anchored --no-wildcards --exclude-from="$WORK/devices" 2>"$WORK/error" ||
+    --anchored --no-wildcards --exclude-from="$WORK/devices" 2>"$WORK/error" ) ||
     die "${archive##*/} cannot be unpacked: $(last_error)"
   # a name with a newline in it can slip through the list
   find "$new" -xdev \( -type b -o -type c \) -delete
@@ -401,6 +402,9 @@ choose() {
 
 marker() { sed -n "s/^$1=//p" "$DIR/$MARKER"; }
 
+# public_source - SOURCE without a password or a signature: the marker can be read by everybody.
+public_source() { sed -E 's#^([a-z]+://)[^/@]*@#\1#; /:\/\//s/\?.*//' <<<"$SOURCE"; }
+
 # look_at_target - ends the script when DIR is finished, or is not to be touched.
 look_at_target() {
   local point
@@ -408,7 +412,7 @@ look_at_target() {
   [[ -d $DIR ]] || die "$DIR is there and is not a directory"
   if [[ -f $DIR/$MARKER && ! -L $DIR/$MARKER ]]; then
     if [[ ! $FORCE ]]; then
-      [[ $(marker source) == "$SOURCE" ]] ||
+      [[ $(marker source) == "$(public_source)" ]] ||
         die "$DIR was made from $(marker source); --force makes it anew from $SOURCE"
       [[ -z $SHA256 || $(marker digest) == "$SHA256" ]] ||
         die "$DIR was made from an archive with another sha256; --force makes it anew"
@@ -418,6 +422,11 @@ look_at_target() {
   elif [[ $(ls -A -- "$DIR") ]]; then
     die "$DIR is not empty, and this script did not make it: empty it, or name another one"
   fi
+  for point in /run/container_engine/*/; do   # locked while its container lives
+    [[ $(sed -n 's/^rootfs=//p' "$point/state" 2>/dev/null)/ != "$DIR"/* ]] ||
+      flock -n "$point" true ||
+      die "$DIR is in use by the container $(basename "$point"): stop it first"
+  done
   while read -r _ _ _ _ point _; do   # never move or delete what somebody mounted there
     printf -v point '%b' "$point"
     [[ $point/ != "$DIR"/* ]] || die "something is mounted on $point; unmount it first"
@@ -457,7 +466,7 @@ work() {
   "$FROM"
   erase "$WORK/root/$MARKER"
   [[ $(ls -A "$WORK/root") ]] || die "there is nothing in $SOURCE"
-  printf 'source=%s\ndigest=%s\n' "$SOURCE" "$DIGEST" >"$WORK/root/$MARKER"
+  printf 'source=%s\ndigest=%s\n' "$(public_source)" "$DIGEST" >"$WORK/root/$MARKER"
 }
 
 # stop_worker - and all of its process group. Zombies do not count: some hosts bury them late.
@@ -524,6 +533,7 @@ main() {
   (( ${#arguments[@]} == 2 )) || bad_usage "two arguments are needed, SOURCE and DIR"
   SOURCE=${arguments[0]}
   [[ $SOURCE && ${arguments[1]} ]] || bad_usage "SOURCE and DIR cannot be empty"
+  [[ ${arguments[*]} != *[[:cntrl:]]* ]] || bad_usage "SOURCE and DIR cannot have control characters"
   DIR=$(realpath -m -- "${arguments[1]}")
   [[ $DIR != / ]] || bad_usage "DIR cannot be /"
   PARENT=${DIR%/*}

@@ -237,6 +237,47 @@ archive() { # FILE
   tar -C l --mtime="@$BATS_TEST_NUMBER" -cf "$1" .
 }
 
+@test "rootfs: one that a container lives on is not exchanged, or only when that has ended" {
+  requires alpine
+  archive a.tar
+  cp -a "$ALPINE" "$DIR"
+  printf 'source=/some\ndigest=\n' >"$DIR/.rootfs-fetch"
+  fetch_in_lab() { lab env FETCH_OF="$BATS_TEST_TMPDIR" "$FETCH" "$@"; }
+  try -0 ce -d "$DIR" c1 none sleep 1000
+  try -1 fetch_in_lab a.tar "$DIR" --force
+  [[ $stderr == *"$DIR is in use by the container c1"* ]]
+  try -0 ce exec c1 ls /bin
+  try -0 ce delete -f c1
+  try -0 fetch_in_lab a.tar "$DIR" --force
+  [[ ! -e $DIR/etc ]]
+}
+
+@test "rootfs: what the directory is called cannot lead anywhere else" {
+  archive a.tar
+  mkdir -p z .z/y.rootfs-fetch/root
+  for name in 'z\057y' 'back\040slash' 'a b' "q'q"; do
+    try -0 fetch a.tar "$name"
+    [[ $(<"$name/bin/hello") == hello ]]
+  done
+  [[ -z $(ls -A .z/y.rootfs-fetch/root) ]]
+  try -2 fetch a.tar $'new\nline'
+  rm -r .z
+}
+
+@test "rootfs: a password or a signature is not left where every container can read it" {
+  requires python3
+  archive a.tar
+  python3 -u -m http.server --bind 127.0.0.1 0 >http 2>&1 3>&- 4>&- &
+  echo "$!" >>servers
+  wait_until 10 grep -q port http
+  port=$(sed -n 's/.* port \([0-9]*\) .*/\1/p' http)
+  try -0 fetch "http://me:PASSWORD@127.0.0.1:$port/a.tar?sig=SIGNATURE" "$DIR"
+  try -1 grep -r -e PASSWORD -e SIGNATURE "$DIR"
+  grep -qx "source=http://127.0.0.1:$port/a.tar" "$DIR/.rootfs-fetch"
+  try -0 fetch "http://me:OTHER@127.0.0.1:$port/a.tar?sig=NEW" "$DIR"
+  [[ $stderr == *'is there already'* ]]
+}
+
 @test "rootfs: a second call does nothing, and says so" {
   archive a.tar
   fetch a.tar "$DIR"
