@@ -44,7 +44,7 @@ container_engine-asan: container_engine.c
 		-fno-sanitize-recover=all $(CPPFLAGS) $(LDFLAGS) $< -o $@
 
 sanitize: asan ## as root: all tests with container_engine-asan
-	@ENGINE=$(CURDIR)/container_engine-asan test/run.sh
+	@ENGINE="$(CURDIR)/container_engine-asan" test/run.sh
 
 analyze: ## gcc -fanalyzer, clang-tidy, cppcheck
 	$(CC) $(WARNINGS) -O2 -fanalyzer -Werror $(CPPFLAGS) -c container_engine.c -o /dev/null

@@ -4,16 +4,11 @@
 set -euo pipefail
 
 cd "${BASH_SOURCE[0]%/*}/.."
-BRIDGE=${BRIDGE:-cebr0}
 NAME=centos1
 
 step() {
   printf '\n\033[1m$ %s\033[0m\n' "$*" | if [[ -t 1 ]]; then cat; else sed 's/\x1b\[[0-9]*m//g'; fi
   "$@"
-}
-
-bridge_address() {
-  ip -4 -o addr show dev "$BRIDGE" 2>/dev/null | awk '{ sub("/.*", "", $4); print $4; exit }'
 }
 
 # Where the usual subnet is taken, env.sh names one that is free.
@@ -31,7 +26,7 @@ ensure_bridge() {
 }
 
 main() {
-  local gateway address proof
+  local bridge gateway address proof engine=(./container_engine)
   ((EUID == 0)) || { printf 'demo: it needs root: sudo make demo\n' >&2; exit 1; }
   step ./env.sh deps
   step make --no-print-directory container_engine
@@ -39,15 +34,17 @@ main() {
   step ./env.sh check
   step ./rootfs-fetch.sh host rootfs
 
-  gateway=$(bridge_address)
+  read -r _ _ bridge gateway < <(./env.sh status | grep '^OK *bridge:')
+  gateway=${gateway%/*}
+  [[ $bridge == cebr0 ]] || engine+=(--bridge "$bridge")
   address=${gateway%.*}.$((${gateway##*.} + 1))
   if [[ -t 0 && -t 1 ]]; then
     printf '\nTry: ps -e; whoami; ls; ip a; ping %s.   The end: exit\n' "$gateway"
-    step ./container_engine rootfs "$NAME" "$address" || (($? != 125)) # it is the shell's own
+    step "${engine[@]}" rootfs "$NAME" "$address" || (($? != 125)) # it is the shell's own
   else
     proof="ps -e && hostname && ip a && ping -c 2 $gateway"
-    printf "\n$ ./container_engine rootfs %s %s sh -c '%s'\n" "$NAME" "$address" "$proof"
-    ./container_engine rootfs "$NAME" "$address" sh -c "$proof"
+    printf "\n$ %s rootfs %s %s sh -c '%s'\n" "${engine[*]}" "$NAME" "$address" "$proof"
+    "${engine[@]}" rootfs "$NAME" "$address" sh -c "$proof"
   fi
   printf '\nTo undo what was set up: sudo ./env.sh clean\n'
 }

@@ -2,7 +2,7 @@
 # The root file systems that the tests want, as tarballs, for run.sh and for a direct `bats test/`.
 # CE_ALPINE, CE_DEBIAN and CE_HOST name them where somebody has them already.
 
-CACHE=${CE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/container_engine}
+CACHE=${CE_CACHE:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/container_engine}
 
 # SOURCE of rootfs-fetch.sh as a tarball: once, because the VM cannot fetch, and a test should
 # not need the network.

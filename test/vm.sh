@@ -28,7 +28,7 @@ set -euo pipefail
 PATH=$PATH:/usr/sbin:/sbin # a user who is not root can run a VM as well
 
 suite=bookworm cpus=2 memory=2048 limit=0 tmp='' qemu=''
-cache=${CE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/container_engine}
+cache=${CE_CACHE:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/container_engine}
 
 die() { printf 'vm.sh: %s\n' "$*" >&2 && exit 125; }
 
