@@ -697,7 +697,7 @@ static void detach(struct container *c) {
 /* The address must be free for use on the bridge, whose own address is the gateway. */
 static void check_address(struct container *c, const char *text) {
     struct in_addr address, bridge, mask;
-    struct ifreq its_address = {0}, its_mask = {0};
+    struct ifreq its_address = {0}, its_mask = {0}, its_flags = {0};
     int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 
     if (inet_pton(AF_INET, text, &address) != 1)
@@ -705,12 +705,14 @@ static void check_address(struct container *c, const char *text) {
     if (fd < 0) die("socket: %s", strerror(errno));
     COPY(its_address.ifr_name, c->bridge);
     COPY(its_mask.ifr_name, c->bridge);
-    if (ioctl(fd, SIOCGIFADDR, &its_address) < 0 || ioctl(fd, SIOCGIFNETMASK, &its_mask) < 0)
+    COPY(its_flags.ifr_name, c->bridge);
+    if (ioctl(fd, SIOCGIFADDR, &its_address) < 0 || ioctl(fd, SIOCGIFNETMASK, &its_mask) < 0 ||
+        ioctl(fd, SIOCGIFFLAGS, &its_flags) < 0)
         die("there is no bridge %s with an address (%s): run `sudo ./env.sh set`, or use none",
             c->bridge, strerror(errno));
     bridge = ((struct sockaddr_in *)(void *)&its_address.ifr_addr)->sin_addr;
     mask = ((struct sockaddr_in *)(void *)&its_mask.ifr_netmask)->sin_addr;
-    if (ioctl(fd, SIOCGIFFLAGS, &its_mask) < 0 || !(its_mask.ifr_flags & IFF_UP))
+    if (!(its_flags.ifr_flags & IFF_UP))
         die("bridge %s is down: run `sudo ./env.sh set`", c->bridge);
     close_fd(&fd);
     inet_ntop(AF_INET, &bridge, c->gateway, sizeof c->gateway);
@@ -2309,8 +2311,10 @@ static int delete (struct container *c, char **argv) {
     if (c->run_fd >= 0 && !c->force)
         die("container %s is running: stop it first, or use delete -f", c->name);
     kill_and_wait(c);
-    c->address[0] = '\0';                       /* which may be somebody else's by now */
-    if (claim(c) < 0) die("%s", c->report.why); /* not under the host's lock: it may take long */
+    c->address[0] = '\0'; /* which may be somebody else's by now */
+    if (claim(c) < 0)
+        die("container %s is in use again: %s", c->name,
+            c->report.why); /* not under the host's lock: it may take long */
     const bool gone = remove_layer_tree(c->name);
     release(c);
     if (!gone) die(LIB_DIR "/.%s cannot be emptied: see lsattr(1), findmnt(8)", c->name);
