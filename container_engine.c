@@ -19,17 +19,18 @@
  *   claim     take the name and address
  *   layer     a writable layer on the rootfs
  *   cgroup    write the limits
- *   clone     ------ clone3(CLONE_NEW*) ---> private   out of sight of the host's mounts
- *   users     map user ids -- "mapped" ----> rootfs    root of its world-to-be
- *   network   veth pair, bridge, address     proc      proc, sys, cgroup; mask what leaks
- *     (ip runs while the child mounts)       dev       devices, terminals, shared memory
+ *   clone     ------ clone3(CLONE_NEW*) --->
+ *   users     map user ids -- "mapped" ----> private   out of sight of the host's mounts
+ *   network   veth pair, bridge, address     rootfs    root of its world-to-be
+ *     (ip runs while the child mounts)       proc      proc, sys, cgroup; mask what leaks
+ *                                            dev       devices, terminals, shared memory
  *                                            pivot     volumes; change the root, detach the old
  *                                            hostname  its name, loopback up
  *                                            caps      drop capabilities, become the user
  *                                            seccomp   filter system calls
  *   go        <------- "waiting" ----------- exec      wait for the network,
  *             -------- "go" --------------->           then become the program
- *   (serve: relay the terminal, pass signals on, wait)
+ *   (serve: relay terminal and output, pass signals on, wait)
  *
  * Each host step has an undo. At the end, when a step fails, and when the next command finds
  * that an engine was killed, the same table is walked backwards: nothing is left behind.
@@ -232,7 +233,7 @@ typedef int step_fn(struct container *c);
 typedef void undo_fn(struct container *c);
 static step_fn claim, stack_layer, make_cgroup, clone_child, map_users, connect_network, let_go;
 static undo_fn release, remove_layer, remove_cgroup, end_child, disconnect_network;
-static step_fn serve;
+static step_fn await_report, child_died, serve;
 /* the child's steps, */
 static step_fn make_private, enter_rootfs, mount_proc, mount_dev, pivot, set_hostname;
 static step_fn drop_capabilities, filter_calls, execute, join, open_exec_terminal;
@@ -240,8 +241,6 @@ static step_fn drop_capabilities, filter_calls, execute, join, open_exec_termina
 static int lock_host(void);
 static int read_state(struct container *c, int dir_fd);
 static int write_state(const struct container *c, int dir_fd);
-static int await_report(struct container *c);
-static int child_died(struct container *c);
 static bool find_container(struct container *c, const char *name);
 static size_t find_all(struct container **all);
 static void close_all(struct container *c);
@@ -249,7 +248,7 @@ static int fork_into(uint64_t flags, int cgroup_fd, int *pid_fd);
 static long long start_time(long long pid);
 static void read_boot(char boot[37]);
 static bool handles_signal(long long pid, int number);
-static void restart_sealed(const struct container *c, bool without_users);
+static void restart_sealed(const struct container *c, bool userns_off);
 static int open_inside(struct container *c, const char *path, bool directory, uint64_t how);
 static bool read_at(int dir_fd, const char *name, char *text, size_t size);
 static int write_at(int dir_fd, const char *name, const char *text);
@@ -772,7 +771,8 @@ static int run(struct container *c, char **argv) {
     if (strcmp(printable, c->rootfs) != 0) die("rootfs '%s': unprintable characters", argv[0]);
     take_name(c->name, "name", argv[1]);
     for (const char *p = c->name; *p; p++) hash = (hash ^ (unsigned char)*p) * 16777619U;
-    c->base = FIRST_ID + (long long)(hash % ID_RANGES) * IDS; /* a name keeps its range of ids */
+    /* A name keeps its range of ids; two names share one once in 28,664. */
+    c->base = FIRST_ID + (long long)(hash % ID_RANGES) * IDS;
     if (!c->hostname[0]) COPY(c->hostname, c->name);
     if (strcmp(argv[2], "none") != 0) check_address(c, argv[2]);
     if (c->uid < 0) c->uid = c->gid = 0;
@@ -1120,8 +1120,8 @@ static void remove_cgroup(struct container *c) {
     }
 }
 
-/* exec: for a moment, because the child is seen inside as soon as it is there, and so are its
- * mounts, which must not be the host's. */
+/* Be among the container's mounts for a moment, for exec: its child is seen inside as soon as it is
+ * there, and so are its mounts, which must not be the host's. */
 static int enter_mounts(struct container *c) {
     c->host_mounts_fd = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
     return c->host_mounts_fd < 0 ? -1 : setns(c->join_fd, CLONE_NEWNS);
@@ -1617,8 +1617,8 @@ static int bind_inside(struct container *c, const char *source, const char *targ
     return result;
 }
 
-/* Hide a part of the file system that c->root_fd is (a null, an empty directory), or make it
- * read-only. Not every kernel has every part. */
+/* Hide path under a null or an empty directory, or make it read-only; it is below c->root_fd, which
+ * is proc or sys itself meanwhile. Not every kernel has every part. */
 static int protect(struct container *c, const char *path, bool hide) {
     const unsigned long flags = MS_NOSUID | MS_NOEXEC | MS_NODEV | MS_RDONLY;
     struct stat s;
@@ -2182,7 +2182,7 @@ static void show_network(const struct container *c) {
 }
 
 static int inspect(struct container *c, char **argv) {
-    char status[32], cpu[64];
+    char status[32], text[64];
     need_container(c, argv[0], false);
     describe(c, status);
     printf("name        %s\nstatus      %s\nrootfs      %s\nlayer       " LIB_DIR "/%s\n"
@@ -2194,9 +2194,9 @@ static int inspect(struct container *c, char **argv) {
         show_file("user ids    (inside, on the host, how many)", c->pid, "uid_map", 0);
         show_file("mounts      (place, options, type, source)", c->pid, "mountinfo", 4);
         printf("limits and use\n");
-        if (read_at(c->cgroup_fd, "cpu.max", cpu, sizeof cpu)) printf("  cpu_max       %s", cpu);
+        if (read_at(c->cgroup_fd, "cpu.max", text, sizeof text)) printf("  cpu_max       %s", text);
         for (size_t i = 0; i < COUNT(uses); i++)
-            printf("  %-13s %s\n", uses[i].key, show_use(c, &uses[i], status));
+            printf("  %-13s %s\n", uses[i].key, show_use(c, &uses[i], text));
         show_network(c);
     }
     return 0;
@@ -2494,8 +2494,9 @@ static bool handles_signal(long long pid, int number) {
 /*
  * Without a user namespace root inside could overwrite the engine's file through a running
  * copy of it (CVE-2019-5736). So what runs then is a copy in memory, sealed against writing.
+ * userns_off: we found that there can be none, and begin again as if that had been asked for.
  */
-static void restart_sealed(const struct container *c, bool without_users) {
+static void restart_sealed(const struct container *c, bool userns_off) {
     const int seals = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE;
     int self_fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
     size_t n = 0;
@@ -2514,8 +2515,8 @@ static void restart_sealed(const struct container *c, bool without_users) {
         ;
     if (words && at == s.st_size && fcntl(copy_fd, F_ADD_SEALS, seals) == 0) {
         words[0] = c->words[0];
-        words[1] = "--userns=off"; /* kept only if it is needed */
-        memcpy(words + 1 + without_users, c->words + 1, (n - 1) * sizeof *words);
+        if (userns_off) words[1] = "--userns=off";
+        memcpy(words + 1 + userns_off, c->words + 1, (n - 1) * sizeof *words);
         fexecve(copy_fd, words, environ);
     }
     die("cannot run from a sealed copy in memory: %s", strerror(errno));
