@@ -944,7 +944,7 @@ static int add_own_files(struct container *c) {
 /* The name's directory below LIB_DIR. One that another rootfs, or the other way to map users, was
  * used with is not reused. */
 static int open_layer(struct container *c) {
-    static const char *const parts[] = {"merged", "lower", "upper", "work"};
+    static const char *const parts[] = {"upper", "work"};
     struct container last = blank;
     char path[PATH_MAX];
     snprintf(path, sizeof path, LIB_DIR "/%s", c->name);
@@ -968,27 +968,28 @@ static int open_layer(struct container *c) {
         return refuse(c, "%s was made with a user namespace: delete %s, or leave out --userns off",
                       path, c->name);
     }
-    for (size_t i = 0; i < (c->write_through ? 1 : COUNT(parts)); i++)
+    for (size_t i = 0; i < COUNT(parts) && !c->write_through; i++)
         if (mkdirat(c->layer_fd, parts[i], 0755) < 0 && errno != EEXIST)
             return fail(c, "%s/%s", path, parts[i]);
     c->remove &= !used; /* --rm: not what was there before */
     return c->remove && write_state(c, c->layer_fd) < 0 ? fail(c, "%s/state", path) : 0;
 }
 
-/* upper (the name's own) over lower (the rootfs) as merged; the working directory is the
- * layer. The owner and the mode of the root directory are those of upper. A layer that goes at
- * the end need not be safe on the disk before (volatile). */
-static int mount_overlay(struct container *c) {
+/* The name's own files (upper) over those that are at place; the working directory is the layer.
+ * The owner and the mode of the root directory are those of upper. A layer that goes at the end
+ * need not be safe on the disk before (volatile). */
+static int mount_overlay(struct container *c, const char *place) {
+    char options[256];
     const uid_t root = c->users == OFF ? 0 : (uid_t)c->base;
     struct statvfs v;
     struct stat s;
     if (stat(c->rootfs, &s) < 0 || chmod("upper", s.st_mode & 07777) < 0 ||
         chown("upper", root + s.st_uid % IDS, root + s.st_gid % IDS) < 0)
         return fail(c, "cannot prepare the layer");
-    if (mount("overlay", "merged", "overlay", MS_NODEV,
-              c->remove ? "lowerdir=lower,upperdir=upper,workdir=work,volatile"
-                        : "lowerdir=lower,upperdir=upper,workdir=work") == 0) {
-        if (statvfs("merged", &v) < 0) return fail(c, "cannot look at the layer");
+    snprintf(options, sizeof options, "lowerdir=%s,upperdir=upper,workdir=work%s", place,
+             c->remove ? ",volatile" : "");
+    if (mount("overlay", place, "overlay", MS_NODEV, options) == 0) {
+        if (statvfs(place, &v) < 0) return fail(c, "cannot look at the layer");
         if (!(v.f_flag & ST_RDONLY)) return 0;
         errno = ENOSPC; /* overlayfs says nothing when it cannot make its work directory */
         return fail(c, "the layer in " LIB_DIR " cannot be written");
@@ -1004,11 +1005,12 @@ static int mount_overlay(struct container *c) {
  *
  * overlayfs shows the rootfs until a file is written, which is then copied to the name's own
  * layer. All of it is mounted in a mount namespace of the engine's own, which the child gets a
- * copy of: the host's mount table never shows it, and nothing has to be unmounted.
+ * copy of: the host's mount table never shows it, and nothing has to be unmounted. The place is
+ * the name's directory below RUN_DIR, which to everybody else stays what it is.
  * https://docs.kernel.org/filesystems/overlayfs.html
  */
 static int stack_layer(struct container *c) {
-    char host[PATH_MAX], target[PATH_MAX];
+    char host[PATH_MAX], target[PATH_MAX], place[100];
     if (open_layer(c) < 0) return -1;
     if (c->users != OFF && open_user_namespace(c) < 0)
         return without_users(c, "the kernel", "makes none");
@@ -1020,15 +1022,16 @@ static int stack_layer(struct container *c) {
     int rootfs_fd = open_mapped(c, c->rootfs, false, false);
     if (rootfs_fd < 0) return -1;
     c->host_mounts_fd = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
-    const char *place = c->write_through ? "merged" : "lower";
+    snprintf(place, sizeof place, RUN_DIR "/%s", c->name);
     const bool moved = c->host_mounts_fd >= 0 && fchdir(c->layer_fd) == 0 &&
                        unshare(CLONE_NEWNS) == 0 &&
                        mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
-                       sys_move_mount(rootfs_fd, AT_FDCWD, place) == 0;
+                       sys_move_mount(rootfs_fd, AT_FDCWD, place) == 0 &&
+                       mount(NULL, place, NULL, MS_PRIVATE, NULL) == 0; /* it came as a peer */
     close_fd(&rootfs_fd);
     if (!moved) return fail(c, "cannot mount the rootfs in a mount namespace of our own");
-    if (!c->write_through && mount_overlay(c) < 0) return -1;
-    c->root_fd = open("merged", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (!c->write_through && mount_overlay(c, place) < 0) return -1;
+    c->root_fd = open(place, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (c->root_fd < 0) return fail(c, "cannot open the root");
     return add_own_files(c);
 }
