@@ -146,7 +146,8 @@ veths() {
   try -0 ce --bridge br-x "$ALPINE" c1 10.5.3.4 sh -c 'ip a; ip route; ping -c 1 -W 5 10.5.0.1'
   [[ $output == *'inet 10.5.3.4/16'* && $output == *'default via 10.5.0.1 dev eth0'* ]]
   refuses 10.5 ce --bridge br-x "$ALPINE" c1 192.168.1.2 true
-  [[ -z $(lab ip -o link show master br-x) ]]
+  without_ports() { [[ -z $(lab ip -o link show master br-x) ]]; }
+  wait_until 5 without_ports # the kernel takes its moment over a dead namespace
   lab ip link del br-x
 }
 

@@ -505,7 +505,8 @@ harmless() { # FILE
   ln -sf "$VICTIM/secret" "$DIR/.rootfs-fetch"
   fails 'did not make it' --force m.tar "$DIR"
   echo no >$'\e[31mred.tar'
-  fails '?[31mred.tar' $'\e[31mred.tar' other
+  try -2 fetch $'\e[31mred.tar' other
+  [[ $stderr == *'control characters'* && $stderr != *$'\e'* && ! -e other ]]
 }
 
 # --- images -------------------------------------------------------------------------------------
