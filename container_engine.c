@@ -341,8 +341,8 @@ static const struct container blank = {
     .capabilities = CAP(CHOWN) | CAP(DAC_OVERRIDE) | CAP(FOWNER) | CAP(FSETID) | CAP(KILL) |
                     CAP(SETGID) | CAP(SETUID) | CAP(SETPCAP) | CAP(NET_BIND_SERVICE) |
                     CAP(NET_RAW) | CAP(SYS_CHROOT) | CAP(AUDIT_WRITE) | CAP(SETFCAP),
-    .bridge = "cebr0", .cwd = "/", .users = AUTO, .seccomp = ON, .seconds = STOP_SECONDS, .stdio = {0, 1, 2},
-    .uid = -1, .gid = -1, .pid = -1, .status = -1, .fds = {[0 ... FDS - 1] = -1},
+    .bridge = "cebr0", .cwd = "/", .users = AUTO, .seccomp = ON, .seconds = STOP_SECONDS,
+    .stdio = {0, 1, 2}, .uid = -1, .gid = -1, .pid = -1, .status = -1, .fds = {[0 ... FDS - 1] = -1},
 };
 /* clang-format on */
 
@@ -1714,13 +1714,13 @@ static int mount_dev(struct container *c) {
         {"/proc/self/fd", "fd"},       {"/proc/self/fd/0", "stdin"}, {"/proc/self/fd/1", "stdout"},
         {"/proc/self/fd/2", "stderr"}, {"pts/ptmx", "ptmx"},
     };
+    static const char small[] = "mode=755,size=64k,nr_inodes=1k";
     const unsigned long quiet = MS_NOSUID | MS_NOEXEC | MS_NODEV;
     char path[64];
     struct stat s;
 
     umask(0);
-    if (mount_inside(c, "tmpfs", "dev", MS_NOSUID | MS_NODEV, "mode=755,size=64k,nr_inodes=1k") <
-            0 ||
+    if (mount_inside(c, "tmpfs", "dev", MS_NOSUID | MS_NODEV, small) < 0 ||
         mount_inside(c, "devpts", "dev/pts", MS_NOSUID | MS_NOEXEC,
                      "newinstance,ptmxmode=0666,mode=0620,gid=5") < 0 ||
         mount_inside(c, "tmpfs", "dev/shm", quiet, "mode=1777,size=64m,nr_inodes=16k") < 0 ||
@@ -2315,9 +2315,8 @@ static int delete (struct container *c, char **argv) {
         die("container %s is running: stop it first, or use delete -f", c->name);
     kill_and_wait(c);
     c->address[0] = '\0'; /* which may be somebody else's by now */
-    if (claim(c) < 0)
-        die("container %s is in use again: %s", c->name,
-            c->report.why); /* not under the host's lock: it may take long */
+    /* Under the name's lock, as a start is, and not under the host's: it may take long. */
+    if (claim(c) < 0) die("container %s is in use again: %s", c->name, c->report.why);
     const bool gone = remove_layer_tree(c->name);
     release(c);
     if (!gone) die(LIB_DIR "/.%s cannot be emptied: see lsattr(1), findmnt(8)", c->name);
@@ -2600,13 +2599,15 @@ static int open_cgroup(struct container *c) {
 /*
  * Remove a directory below LIB_DIR and what is in it, however deep, never through a link, into a
  * mount, or upwards: the entries of each directory are moved to the top, until all are empty
- * there, and can go.
+ * there, and can go. False when something in it cannot be removed.
  */
-static void remove_tree(int lib_fd, const char *name) {
+static bool remove_tree(int lib_fd, const char *name) {
     const uint64_t how = RESOLVE_BENEATH | RESOLVE_NO_XDEV | RESOLVE_NO_SYMLINKS;
     const long long now = microseconds(); /* so that no name is one that a killed command gave */
     unsigned moved = 0, before = ~0U;
-    while (unlinkat(lib_fd, name, AT_REMOVEDIR) < 0 && errno != ENOENT && moved != before) {
+    bool gone = false;
+    while (!(gone = unlinkat(lib_fd, name, AT_REMOVEDIR) == 0 || errno == ENOENT) &&
+           moved != before) {
         const int top_fd = sys_openat2(lib_fd, name, O_RDONLY | O_DIRECTORY, how);
         DIR *top = top_fd < 0 ? NULL : fdopendir(top_fd);
         struct dirent *e, *inner;
@@ -2631,6 +2632,7 @@ static void remove_tree(int lib_fd, const char *name) {
         }
         if (top) closedir(top);
     }
+    return gone;
 }
 
 /* A layer: out of the way at once, as .name, which no container can have, and then removed. Should
@@ -2640,9 +2642,9 @@ static bool remove_layer_tree(const char *name) {
     int lib_fd = open(LIB_DIR, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (lib_fd < 0) return errno == ENOENT;
     snprintf(gone, sizeof gone, ".%s", name);
+    bool done = true;
     for (bool more = is_name(name); more; more = renameat(lib_fd, name, lib_fd, gone) == 0)
-        remove_tree(lib_fd, gone);
-    const bool done = unlinkat(lib_fd, gone, AT_REMOVEDIR) == 0 || errno == ENOENT;
+        done = remove_tree(lib_fd, gone);
     close_fd(&lib_fd);
     return done;
 }

@@ -263,14 +263,13 @@ END
 
 undo_table() {
   local tables
-  has nft || stands_without table || return 1
-  tables=$(! has nft || nft list tables ip 2>&1) || { complain "nft: $tables"; return 1; }
+  if ! has nft; then
+    ! grep -qsx table "$journal" || { complain 'nft, which made the rules, is gone'; return 1; }
+    return 0
+  fi
+  tables=$(nft list tables ip 2>&1) || { complain "nft: ${tables%%$'\n'*}"; return 1; }
   [[ $'\n'$tables$'\n' != *$'\ntable ip container_engine\n'* ]] ||
     run nft delete table ip container_engine
-}
-
-stands_without() { # WORD of the journal, for which its tool has gone
-  ! grep -qsx "$1" "$journal" || { complain "$1: the tool it was made with is gone"; return 1; }
 }
 
 # 0: it is there, 1 or 2: it is not, or has no chain; any other status: nobody knows.

@@ -269,16 +269,20 @@ mounts_on_victim() { # PLACE
   ((held > 0))
 }
 
-# strace holds the engine's child before it makes the links in /dev; meanwhile dev is exchanged.
+# Starts "hostile" on $HOSTILE itself; strace holds it once, at that call. Its state is in $state.
+start_held() { # CALL DELAY COMMAND...
+  state=/proc/$(<"$LAB/pid")/root/run/container_engine/hostile/state
+  start c1 strace -f -o "$BATS_TEST_TMPDIR/strace" -e "trace=$1" -e "inject=$1:$2:when=1" \
+    "$ENGINE" --userns off --write-through "$HOSTILE" hostile none "${@:3}"
+}
+
+# It is held before it makes the links in /dev; meanwhile dev is exchanged.
 @test "escape: dev changes while it is filled" {
   requires strace
   local state
-  state=/proc/$(<"$LAB/pid")/root/run/container_engine/hostile/state
   for R in "${ROOTS[@]}"; do
     make_hostile x
-    start c1 strace -f -o "$BATS_TEST_TMPDIR/strace" -e trace=symlinkat \
-      -e inject=symlinkat:delay_enter=2000000:when=1 \
-      "$ENGINE" --userns off --write-through "$HOSTILE" hostile none true
+    start_held symlinkat delay_enter=2000000 true
     wait_until 10 dev_is_there
     mv "$HOSTILE/dev" "$HOSTILE/away"
     mv "$HOSTILE/x" "$HOSTILE/dev"
@@ -295,19 +299,16 @@ dev_is_there() {
   grep -q '/dev/tty ' "/proc/$id/mountinfo" 2>/dev/null
 }
 
-# Likewise, between the mount of proc and the first of its parts that is hidden. Then proc comes back.
+# Likewise, between the mount of proc and the first of its parts that is hidden; then it comes back.
 @test "escape: proc changes before it is protected" {
   requires strace
   local state
-  state=/proc/$(<"$LAB/pid")/root/run/container_engine/hostile/state
   for R in "${ROOTS[@]}"; do
     make_hostile x
     try -0 lab unshare --mount --root="$HOSTILE" sh -c 'mount -t proc proc /proc &&
       : >>/proc/sys/kernel/core_pattern' # opened, and not written to
-    start c1 strace -f -o "$BATS_TEST_TMPDIR/strace" -e trace=fstatfs \
-      -e inject=fstatfs:delay_exit=1500000:when=1 \
-      "$ENGINE" --userns off --write-through "$HOSTILE" hostile none sh -c '
-        until [ -e /proc/self/mountinfo ]; do sleep 0.1; done; : >>/proc/sys/kernel/core_pattern'
+    start_held fstatfs delay_exit=1500000 sh -c '
+      until [ -e /proc/self/mountinfo ]; do sleep 0.1; done; : >>/proc/sys/kernel/core_pattern'
     wait_until 10 grep -q fstatfs "$BATS_TEST_TMPDIR/strace"
     mv "$HOSTILE/proc" "$HOSTILE/away"
     mkdir "$HOSTILE/proc"
@@ -731,7 +732,8 @@ then_typed() { # CMD...
     try -0 then_typed bash -c 'echo x | "$@"' bash "${WEAK[@]}" --root="$R" -- sh -c "$ends"
     [[ $(grep -c ^/dev/pts/ <<<"$output") -eq 2 ]]
     for mode in "${MODES[@]}"; do
-      try -0 then_typed bash -c 'echo x | "$@"' bash "$ENGINE" "$mode" --rm "$R" c1 none sh -c "$ends"
+      try -0 then_typed bash -c 'echo x | "$@"' bash \
+        "$ENGINE" "$mode" --rm "$R" c1 none sh -c "$ends"
       [[ $(grep -c ^pipe: <<<"$output") -eq 2 && $output != */dev/pts/* ]]
     done
   done

@@ -536,7 +536,8 @@ strike() { # engine|child|ip MILLISECONDS [SIGNAL]
   refuses 192.168.1.2 ce "$ALPINE" c2 192.168.1.2 true
   try -0 ce "$ALPINE" c2 192.168.1.3 true
   try -125 ce stop -t 1 c1 # waits 10 seconds for the engine
-  [[ ${stderr_lines[-1]} =~ ^container_engine:\ .*engine.*c1 && ${#stderr_lines[@]} -eq 2 ]] # TERM did not help
+  # The first line: TERM did not help.
+  [[ ${stderr_lines[-1]} =~ ^container_engine:\ .*engine.*c1 && ${#stderr_lines[@]} -eq 2 ]]
   kill -CONT "$pid"
   ended "$pid"
   nothing_left
