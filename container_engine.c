@@ -383,7 +383,7 @@ int main(int argc, char **argv) {
     if (skip && (words < command->low || words > command->high))
         die("too %s words for %s; see container_engine --help",
             words < command->low ? "few" : "many", command->name);
-    if (!skip && words == 1 && access(argv[0], F_OK) < 0)
+    if (words > 0 && words < command->low && access(argv[0], F_OK) < 0)
         die("'%s' is neither a command nor a rootfs; see container_engine --help", argv[0]);
     if (words < command->low)
         die("too few words: <rootfs> <name> <ip>|none, or a command such as list, is needed; see "

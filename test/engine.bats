@@ -35,6 +35,16 @@ c1() {
   refuses help ce "$ALPINE" c1
 }
 
+@test "engine: an unknown command is refused by name" {
+  for words in rm 'rm c1'; do
+    # shellcheck disable=SC2086  # words, not one word
+    refuses "'rm' is neither a command nor a rootfs" ce $words
+  done
+  refuses 'knows the commands' ce start c1 none
+  refuses "name '--rm'" ce "$ALPINE" --rm c1
+  [[ $stderr == *'options come before'* ]]
+}
+
 @test "engine: an unknown option is refused by name" {
   refuses --chocolate ce --chocolate "$ALPINE" c1 none true
   refuses 'option -it:' ce --rm -it "$ALPINE" c1 none true

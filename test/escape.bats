@@ -823,7 +823,8 @@ work_outside() { # SCRIPT WORD...
 @test "escape: what speaks of the whole machine is masked: kcore, keys, timers, firmware, ..." {
   local mode files
   mapfile -t files < <(work_outside 'head -c 9 "$0" | grep -q .' \
-    /proc/{kcore,keys,interrupts,timer_list,timer_stats,latency_stats,sched_debug})
+    /proc/{kcore,keys,interrupts,timer_list,timer_stats,latency_stats,sched_debug} \
+    /proc/{kpagecount,kpageflags,pagetypeinfo,slabinfo,vmallocinfo})
   ((${#files[@]} > 0))
   mapfile -tO "${#files[@]}" files < <(work_outside 'ls -A "$0" | grep -q .' \
     /proc/{acpi,asound,scsi} /sys/firmware /sys/devices/virtual/powercap)
@@ -849,6 +850,13 @@ work_outside() { # SCRIPT WORD...
       [[ $output == held ]]
     done
   done
+}
+
+@test "escape: cgroups that root inside makes below its own go with the container" {
+  # setup and teardown look for what is left
+  try -0 ce --userns off --cap-add SYS_ADMIN --rm "${ROOTS[0]}" c1 none sh -c '
+    mkdir /cg && mount -t cgroup2 none /cg && mkdir -p /cg/sub/sub && umount /cg && echo made'
+  [[ $output == made ]]
 }
 
 @test "escape: a cgroup of one's own, or another's (CVE-2022-0492)" {

@@ -844,6 +844,15 @@ timed() {
   [[ $output == c1 && $(state_of c1) == 'exited (6)' ]]
 }
 
+@test "lifecycle: stop: what a program calls itself is not taken for its handlers" {
+  start c1 "$ENGINE" --rm "$ALPINE" c1 none sh -c '
+    echo SigCgt:ffffffff >/proc/self/comm; echo ready; while :; do sleep 1; done'
+  wait_until 10 grep -q ready "$BATS_TEST_TMPDIR/c1.out"
+  SECONDS=0
+  try -0 ce stop -t 9 c1
+  [[ $stderr == *'no handler for TERM'* ]] && ((SECONDS < 5 * ${CE_SLOW:-1}))
+}
+
 @test "lifecycle: stop: an init that waits for the signal, and has no handler, is not killed" {
   requires gcc
   # tini, dumb-init and systemd are like that: a blocked signal reaches PID 1 as well.

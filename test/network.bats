@@ -151,6 +151,12 @@ veths() {
   lab ip link del br-x
 }
 
+@test "network: a bridge that is down is refused" {
+  lab ip link set cebr0 down
+  refuses 'cebr0 is down' ce "$ALPINE" c1 192.168.1.2 true
+  lab ip link set cebr0 up
+}
+
 @test "network: a bridge without an address, and a thing that is no bridge, are refused" {
   lab ip link add br-x type bridge
   refuses br-x ce --bridge br-x "$ALPINE" c1 10.5.3.4 true
