@@ -12,8 +12,8 @@ setup() {
 }
 
 teardown() {
-  [[ -n ${BATS_TEST_SKIPPED-} ]] || leak_check
   rm -rf --one-file-system "$DIR"
+  [[ -n ${BATS_TEST_SKIPPED-} ]] || leak_check # the last, or its failure would not count
 }
 
 # Runs a shell script in container NAME of the Alpine rootfs; with OPTIONS, if any.
