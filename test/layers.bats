@@ -247,22 +247,22 @@ vandalize='
   requires host_rootfs
   local root mode
   for root in "$ALPINE" "$HOST_ROOTFS"; do
-    picture "$root" >"$BATS_TEST_TMPDIR/before"
+    picture "$root" >"$BATS_TEST_TMPDIR/picture"
     for mode in --userns=on --userns=off; do
       try ce "$mode" --rm -v "$DIR:/not/there/yet" "$root" c1 none sh -c "$vandalize"
       [[ $output == *done ]]
-      picture "$root" | diff "$BATS_TEST_TMPDIR/before" -
+      picture "$root" | diff "$BATS_TEST_TMPDIR/picture" -
     done
   done
   # The picture shows a single changed mode, owner, time, name or byte.
   cp -a "$ALPINE" "$DIR/rootfs"
-  picture "$DIR/rootfs" >"$BATS_TEST_TMPDIR/before"
+  picture "$DIR/rootfs" >"$BATS_TEST_TMPDIR/picture"
   local change
   for change in 'chmod 600 /etc/motd' 'chown 1 /etc/motd' 'touch /etc/motd' 'ln -s a /b' \
     'printf x | dd of=/etc/motd conv=notrunc'; do
     try -0 ce --write-through "$DIR/rootfs" c1 none sh -c "$change"
-    try -1 diff "$BATS_TEST_TMPDIR/before" <(picture "$DIR/rootfs")
-    picture "$DIR/rootfs" >"$BATS_TEST_TMPDIR/before"
+    try -1 diff "$BATS_TEST_TMPDIR/picture" <(picture "$DIR/rootfs")
+    picture "$DIR/rootfs" >"$BATS_TEST_TMPDIR/picture"
   done
 }
 
