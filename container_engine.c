@@ -1,68 +1,70 @@
 /*
  * container_engine - a container engine in one file, to be read from top to bottom.
  *
- * A container is not a thing inside the kernel. It is an ordinary process, around which the
- * engine has put walls before letting it run:
+ * A container is not a thing inside the kernel. It is an ordinary process, around which the engine
+ * has put walls before it lets a program run there:
  *
  *   - namespaces: it sees process ids, mounts, a host name, network interfaces, System V IPC,
  *     user ids and a cgroup tree of its own                               namespaces(7)
- *   - a root filesystem of its own, entered with pivot_root, the old one detached
+ *   - a root file system of its own, entered with pivot_root, the old one detached
  *   - a cgroup, which limits its processor time, memory and processes     cgroups(7)
  *   - few capabilities and a filter on system calls, because all containers of a machine
  *     share one kernel                                     capabilities(7), seccomp(2)
  *
- * Two processes of ours build it, each walking through its own table of steps (search for
- * host_steps and container_steps; they are the heart of the file):
+ * Two processes of ours build it. Each walks through its own table of steps (host_steps and
+ * container_steps below; they are the plan of the file). Time runs downwards:
  *
- *   the engine, on the host                  the child, becoming the container
- *   -----------------------                  ---------------------------------
- *   claim     take the name and address
- *   layer     a writable layer on the rootfs
+ *   the engine, on the host                    the child, becoming the container
+ *   -----------------------                    ---------------------------------
+ *   claim     take the name and the address
  *   cgroup    write the limits
- *   clone     ------ clone3(CLONE_NEW*) --->
- *   users     map user ids -- "mapped" ----> private   out of sight of the host's mounts
- *   network   veth pair, bridge, address     rootfs    root of its world-to-be
- *     (ip runs while the child mounts)       proc      proc, sys, cgroup; mask what leaks
- *                                            dev       devices, terminals, shared memory
- *                                            pivot     volumes; change the root, detach the old
- *                                            hostname  its name, loopback up
- *                                            caps      drop capabilities, become the user
- *                                            seccomp   filter system calls
- *   go        <------- "waiting" ----------- exec      wait for the network,
- *             -------- "go" --------------->           then become the program
- *   (serve: relay terminal and output, pass signals on, wait)
+ *   clone     ------- clone3(CLONE_NEW*) ----> private   leave the caller's session and mounts;
+ *   users     map the child's user ids                   wait for the root
+ *   network   start ip(8): veth pair, address
+ *   layer     overlayfs: a writable layer
+ *             over the rootfs; send it ------> mounts    proc, sys, dev, volumes; mask what leaks
+ *                                              pivot     change the root, detach the old one
+ *                                              hostname  its name, loopback up
+ *                                              caps      drop capabilities, become the user
+ *                                              seccomp   filter system calls
+ *   go        <------ "ready to run" --------- exec      wait for the network,
+ *             ------- "go" ------------------>           then become the program
+ *   (serve: pass terminal, output and signals on; wait for the end)
  *
- * Each host step has an undo. At the end, when a step fails, and when the next command finds
- * that an engine was killed, the same table is walked backwards: nothing is left behind.
+ * Each host step has an undo. At the end, when a step fails, and when the next command finds that
+ * an engine was killed, the same table is walked backwards: nothing is left behind.
  *
- * What the child reports (a failure: one line that names the step) comes back through a pipe
- * that closes itself when the program is executed. The file has the order of the story: data,
- * main, the tables, the steps, living with containers, and plumbing last.
+ * For a first reading: sections 1 to 6 in their order; skip section 7 (serve), and skip in the kit
+ * what you do not miss. Everything about options, commands, teaching output and OCI stands in the
+ * later parts, which use Part I, and which Part I does not need.
  *
  * Exit status: the program's own, 128+n when signal n ended it, 125 when the engine failed,
  * 126 when the program cannot be executed, 127 when it is not found.
  *
- * Only libc and the kernel are used: Linux 5.10 or newer, 5.19 for user namespaces. The
+ * Only libc and the kernel are used: Linux 5.15 or newer, 5.19 for user namespaces over layers. The
  * network is configured by ip(8). MIT license.
  */
+
+/* ==== Part I: The story =================================================================== */
+
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
-#include <getopt.h>
 #include <grp.h>
 #include <limits.h>
 #include <linux/audit.h>
 #include <linux/capability.h>
 #include <linux/filter.h>
 #include <linux/magic.h>
+#include <linux/mount.h>
 #include <linux/openat2.h>
 #include <linux/sched.h>
 #include <linux/seccomp.h>
-#include <locale.h>
+#include <linux/securebits.h>
+#include <linux/sockios.h>
 #include <net/if.h>
 #include <poll.h>
 #include <sched.h>
@@ -77,330 +79,2289 @@
 #include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/sendfile.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
+#include <sys/utsname.h>
 #include <sys/vfs.h>
 #include <sys/wait.h>
 #include <termios.h>
 #include <time.h>
 #include <unistd.h>
-#include <wctype.h>
 
-#define VERSION           "0.1.0"
-#define RUN_DIR           "/run/container_engine"     /* what runs: a directory a name, locked */
-#define LIB_DIR           "/var/lib/container_engine" /* what stays: a layer a name, until delete */
+/* What <sys/mount.h> would give, which older C libraries cannot have beside <linux/mount.h>. */
+int mount(const char *, const char *, const char *, unsigned long, const void *);
+int umount2(const char *, int);
+enum { DETACH = 2 }; /* MNT_DETACH */
+
+/* ---- 2. What a container is made of ------------------------------------------------------ */
+
+#define VERSION           "0.2.0"
+#define LIB_DIR           "/var/lib/container_engine" /* a directory a container */
 #define NETNS_DIR         "/run/netns"                /* where ip-netns(8) looks for names */
-#define CGROUP_DIR        "container_engine" /* below the cgroup2 mount; a cgroup a name below it */
-#define DEFAULT_PATH      "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+#define STANDARD_PATH     "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 #define COPY(array, text) snprintf(array, sizeof(array), "%s", text)
 #define COUNT(array)      (sizeof(array) / sizeof *(array))
-#define BIT(set, n)       ((set) >> (n)&1)
 
 enum {
     ENGINE_FAILED = 125, /* these three as env(1) and docker have them */
     NOT_EXECUTABLE = 126,
     NOT_FOUND = 127,
-    FIRST_ID = 524288,   /* systemd leaves 524288-1879048191 to containers */
-    IDS = 65536,         /* user ids in one container */
-    ID_RANGES = 28664,   /* as often as IDS fits into that */
-    CPU_PERIOD = 100000, /* microseconds, the kernel's default */
-    LOCK_SECONDS = 10,   /* to wait for another engine, or for one to clean up */
-    IP_SECONDS = 10,     /* for ip(8) to finish */
-    STOP_SECONDS = 10,   /* from TERM to KILL, as docker does */
-    LOG_BYTES = 1 << 20, /* of a detached container's output; one older file is kept */
-    REPORT_FD = 3,       /* the only descriptor besides 0, 1, 2 that lives until exec */
-    FDS = 15,            /* in struct container */
+    FIRST_ID = 600178688, /* user ids for containers: above those of /etc/subuid, in what systemd */
+    IDS = 65536,          /* leaves to containers (524288-1879048191); so many in each, */
+    ID_RANGES = 19514,    /* and so many ranges */
+    CPU_PERIOD = 100000,  /* microseconds, the kernel's default */
+    WAIT_SECONDS = 10,    /* for a lock, for ip(8), from TERM to KILL: as long as docker waits */
+    RECORD = 8192,        /* bytes of a state file's first part */
+    LOG_BYTES = 1 << 20,  /* of a detached container's output; one older file is kept */
+    REPORT_FD = 3,        /* the only descriptor besides 0, 1, 2 that lives until exec */
 };
 
-enum choice { OFF, ON, AUTO };
-
-/* A limit: its option, its cgroup file, the value when nobody asks, and what a value may be. */
-enum { CPUS, MEMORY, PIDS, LIMITS };
-static const struct limit {
-    const char *option, *file, *preset, *digits, *form;
-    double low, high;
-} limits[LIMITS] = {
-    {"--cpus", "cpu.max", "0.5", "0123456789.", "a number such as 0.5", 0.01, 10000},
-    {"--memory", "memory.max", "50M", "0123456789", "a size such as 50M or 1G", 1, 1LL << 50},
-    {"--pids", "pids.max", "64", "0123456789", "a whole number from 1 on", 1, 1 << 22},
+/* Namespaces: the file below /proc/PID/ns, the name in OCI's config.json, the flag of clone3(2). */
+static const struct namespace {
+    const char *file, *oci_name;
+    uint64_t flag;
+}
+namespaces[] = {
+    {"cgroup", "cgroup", CLONE_NEWCGROUP}, {"ipc", "ipc", CLONE_NEWIPC},
+    {"mnt", "mount", CLONE_NEWNS},         {"net", "network", CLONE_NEWNET},
+    {"pid", "pid", CLONE_NEWPID},          {"user", "user", CLONE_NEWUSER},
+    {"uts", "uts", CLONE_NEWUTS},
 };
 
-/* A directory or file of the host that appears inside: -v, and our own /etc/hosts. */
-struct volume {
-    const char *text; /* HOST:CONTAINER[:ro] */
-    int tree_fd;      /* a detached mount, for the child to put in place */
+/*
+ * A mount inside. type is that of a file system, or "bind" for something that is on the host
+ * already ("rbind": with all that is mounted below it): the engine opens that for the child, which
+ * then only puts it in its place. A relative source lies in the container's own directory. data are
+ * the file system's options; of a bind, the numbers of the device that it must be. attributes and
+ * cleared are MOUNT_ATTR_* of mount_setattr(2); with IDMAP, what is root's on the host is root's
+ * inside.
+ */
+struct mount {
+    const char *type, *source, *target, *data;
+    uint64_t attributes, cleared;
+    uint64_t propagation; /* MS_SHARED, MS_SLAVE of a bind; 0: private */
+    bool top_only;        /* of an rbind: attributes are for its top mount alone */
 };
 
-/* What the child says: a record a time, smaller than PIPE_BUF, so that it arrives whole. */
+enum {
+    RDONLY = MOUNT_ATTR_RDONLY,
+    QUIET = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC,
+    /* Of a device of the host's: it can be written to, but its owner and mode stay. */
+    DEVICE = RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC,
+};
+
+static const struct mount default_mounts[] = {
+    {"proc", "proc", "/proc", NULL, QUIET},
+    {"sysfs", "sysfs", "/sys", NULL, QUIET | RDONLY},
+    {"cgroup2", "cgroup", "/sys/fs/cgroup", NULL, QUIET | RDONLY},
+    {"tmpfs", "tmpfs", "/dev", "mode=755,size=64k,nr_inodes=1k",
+     MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV},
+    {"devpts", "devpts", "/dev/pts", "ptmxmode=0666,mode=0620,gid=5,max=256",
+     MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC},
+    {"tmpfs", "shm", "/dev/shm", "mode=1777,size=64m,nr_inodes=16k", QUIET},
+    {"mqueue", "mqueue", "/dev/mqueue", NULL, QUIET},
+    {"bind", "/dev/null", "/dev/null", "1:3", DEVICE},
+    {"bind", "/dev/zero", "/dev/zero", "1:5", DEVICE},
+    {"bind", "/dev/full", "/dev/full", "1:7", DEVICE},
+    {"bind", "/dev/random", "/dev/random", "1:8", DEVICE},
+    {"bind", "/dev/urandom", "/dev/urandom", "1:9", DEVICE},
+    {"bind", "/dev/tty", "/dev/tty", "5:0", DEVICE},
+    {"bind", "hosts", "/etc/hosts", NULL, QUIET},
+    {"bind", "resolv.conf", "/etc/resolv.conf", NULL, QUIET}, /* with a network only */
+};
+
+static const char *const device_links[][2] = {
+    {"/proc/self/fd", "fd"},       {"/proc/self/fd/0", "stdin"}, {"/proc/self/fd/1", "stdout"},
+    {"/proc/self/fd/2", "stderr"}, {"pts/ptmx", "ptmx"},
+};
+
+/* What speaks of the whole machine, whatever the namespace, is hidden or cannot be written. %d
+ * stands for the number of each processor. Not every kernel has every part. */
+static const char *const default_masked[] = {
+    "/proc/acpi",
+    "/proc/asound",
+    "/proc/interrupts",
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/kpagecgroup",
+    "/proc/kpagecount",
+    "/proc/kpageflags",
+    "/proc/latency_stats",
+    "/proc/pagetypeinfo",
+    "/proc/sched_debug",
+    "/proc/scsi",
+    "/proc/slabinfo",
+    "/proc/timer_list",
+    "/proc/timer_stats",
+    "/proc/vmallocinfo",
+    "/sys/dev/block",
+    "/sys/devices/virtual/powercap",
+    "/sys/devices/system/cpu/cpu%d/thermal_throttle",
+    "/sys/firmware",
+    NULL,
+};
+static const char *const default_read_only[] = {
+    "/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger", NULL,
+};
+
+/* The limits of cgroups(7): the file, the value, and whether somebody asked for it. One that was
+ * asked for must be in force; a default one is given up, with a warning, where it cannot be. */
+struct setting {
+    const char *file, *value;
+    bool asked;
+};
+
+/* Limits of the process itself, which it would inherit from whoever called us. getrlimit(2) */
+struct process_limit {
+    int resource;
+    rlim_t soft, hard;
+};
+static const struct process_limit default_process_limits[] = {
+    {RLIMIT_CORE, 0, RLIM_INFINITY},
+    {RLIMIT_CPU, RLIM_INFINITY, RLIM_INFINITY},
+    {RLIMIT_DATA, RLIM_INFINITY, RLIM_INFINITY},
+    {RLIMIT_FSIZE, RLIM_INFINITY, RLIM_INFINITY},
+    {RLIMIT_AS, RLIM_INFINITY, RLIM_INFINITY},
+    {RLIMIT_STACK, 8 << 20, RLIM_INFINITY},
+    {RLIMIT_NOFILE, 1024, 1 << 20},
+    {RLIMIT_MEMLOCK, 8 << 20, 8 << 20},
+    {RLIMIT_NICE, 0, 1},
+    {RLIMIT_RTPRIO, 0, 1},
+};
+
+/* docker's capabilities, but MKNOD: no device node made inside could be opened. */
+#define CAP(name) (1ULL << CAP_##name)
+enum { BOUNDING, EFFECTIVE, PERMITTED, INHERITABLE, AMBIENT, CAPABILITY_SETS };
+static const uint64_t default_capabilities = CAP(CHOWN) | CAP(DAC_OVERRIDE) | CAP(FOWNER) |
+                                             CAP(FSETID) | CAP(KILL) | CAP(SETGID) | CAP(SETUID) |
+                                             CAP(SETPCAP) | CAP(NET_BIND_SERVICE) | CAP(NET_RAW) |
+                                             CAP(SYS_CHROOT) | CAP(AUDIT_WRITE) | CAP(SETFCAP);
+
+/* What a system call filter says to a call: action, if all tests of its arguments hold. */
+struct rule {
+    int call;
+    uint32_t action; /* SECCOMP_RET_* */
+    unsigned count;
+    struct test {
+        unsigned char argument;
+        enum { EQ, NE, LT, LE, GE, GT } compare;
+        uint64_t mask, value; /* (argument & mask) compared with value, 64 bits, unsigned */
+    } tests[6];
+};
+
+enum { MOUNTS = 240, PATHS = 128, VARIABLES = 512, SETTINGS = 48, GROUPS = 64, LIMITS = 16 };
+
+/* What was asked for, by options or by OCI's config.json. When the first step is taken it is
+ * complete, and nobody writes to it any more. */
+struct wanted {
+    const char *name, *rootfs, *hostname, *domainname, *bundle;
+    const char *address, *bridge;  /* "": loopback only */
+    char gateway[INET_ADDRSTRLEN]; /* the bridge's own address */
+    long long prefix;              /* length of its network, in bits */
+    const char *lib_dir;           /* where its directory is */
+    const char *cgroup;            /* its cgroup's path below the mount of cgroup2 */
+    const char *cwd;
+    char **argv;
+    char *environment[VARIABLES + 1];
+    struct mount mounts[MOUNTS + 1]; /* the root first; up to the one without a type */
+    const char *masked[PATHS + 1], *read_only_paths[PATHS + 1],
+        *sysctls[PATHS + 1];               /* up to NULL */
+    uint64_t namespaces;                   /* CLONE_NEW* to be made; the others are the host's, */
+    const char *joined[COUNT(namespaces)]; /* or that of this file */
+    const char *uid_map, *gid_map;         /* instead of the container's range */
+    struct setting settings[SETTINGS + 1]; /* up to the one without a file */
+    struct process_limit process_limits[LIMITS + 1]; /* up to the one of 0 and 0 */
+    uint64_t capabilities[CAPABILITY_SETS];
+    uid_t uid;
+    gid_t gid, groups[GROUPS];
+    size_t group_count;
+    mode_t umask;
+    struct rule *rules; /* the filter; NULL: none */
+    size_t rule_count;
+    uint64_t root_propagation; /* MS_* flags of the root at the end; 0: private */
+    uint32_t otherwise;        /* what it says to every other call, */
+    unsigned filter_flags;     /* SECCOMP_FILTER_FLAG_* */
+    int last_call;             /* and that calls above this one do not exist */
+    int oom_score;
+    enum { OFF, ON, AUTO } users; /* a user namespace; AUTO is decided before the first step */
+    bool write_through, read_only, remove, detach, terminal, new_privileges, chroot, keep_files;
+};
+
+/* What has been made so far. The first part outlives the process, in its state file: text and
+ * numbers, written by name (see state_fields in Part II). */
+struct made {
+    char rootfs[PATH_MAX], cgroup[512], bundle[1024], address[INET_ADDRSTRLEN], bridge[IF_NAMESIZE];
+    char gateway[INET_ADDRSTRLEN];  /* the bridge's own address */
+    char hostname[65], boot[37];    /* boot: of the kernel that gave the numbers below */
+    char command[256];              /* argv in one line, for people */
+    long long prefix;               /* length of the bridge's network, in bits */
+    long long pid, start, started;  /* PID 1; its start in ticks since boot; in seconds UTC */
+    long long engine, engine_start; /* the process that looks after it */
+    long long status;               /* exit status of the last run; -1 while it runs */
+    long long users, base;          /* a user namespace; host id of the container's root */
+    long long remove;               /* its directory, at the end */
+};
+
+/* What the child says in the pipe: one record, smaller than PIPE_BUF, so that it arrives whole. */
 struct report {
-    enum { FAILED = 1, WAITING, READY } kind;
-    int status;      /* FAILED: what the engine is to exit with */
-    int terminal_fd; /* WAITING: its terminal's master, by its own number, or -1 */
+    enum { FAILED = 1, READY } kind;
+    int status; /* FAILED: what the engine is to exit with */
     char step[12], why[240];
 };
 
-/* Everything about one container. What state files hold is text, or a long long. */
-struct container {
-    /* What it is to be: filled in by the command line. */
-    char name[65], hostname[65], bridge[IF_NAMESIZE];
-    char address[INET_ADDRSTRLEN]; /* "" for loopback only */
-    char rootfs[PATH_MAX];
-    char cgroup[PATH_MAX]; /* its path, once it has been looked for */
-    char command[256];     /* argv in one line, for people */
-    const char *cwd;
-    char **argv, *shell[2]; /* the program; shell is its place when none was given */
-    char **words;           /* our own command line, in case we start again */
-    char *environment[258];
-    char limit[LIMITS][32];    /* what to write into the file */
-    bool asked[LIMITS];        /* by an option, so not having it is an error */
-    struct volume volumes[34]; /* two of them ours */
-    size_t volume_count;
-    long long uid, gid;       /* inside; -1: not said */
-    long long capabilities;   /* the bounding set, a bit each */
-    long long users, seccomp; /* enum choice; users OFF: root inside is root outside */
-    long long remove;         /* the layer, at the end */
-    bool read_only, write_through, detach, json, quiet, force;
-    long long seconds;   /* stop: before KILL */
-    long long sample[2]; /* list: processor time used, and when; microseconds */
-
-    /* What has been made so far. */
-    long long pid, start, started;  /* PID 1; its start in ticks since boot; seconds UTC */
-    long long engine, engine_start; /* the process that looks after it */
-    char boot[37];                  /* the boot_id of the kernel that gave these numbers */
-    long long status;               /* exit status of the last run; -1 while it runs */
-    long long base;                 /* host id of the container's root */
-    long long prefix;               /* length of the bridge's network, in bits */
-    char gateway[INET_ADDRSTRLEN];  /* the bridge's own address */
-    union {                         /* descriptors; -1: not open */
-        int fds[FDS];
-        struct {
-            int run_fd, layer_fd, cgroup_fd;   /* its directories */
-            int users_fd, host_mounts_fd;      /* namespaces: for the maps, and to return to */
-            int root_fd;                       /* merged tree; in the child: its root-to-be */
-            int join_fd;                       /* exec: the first process */
-            int pid_fd, report_fd, go_fd;      /* the child, and our ends of the pipes to it */
-            int output_fd, error_fd;           /* its terminal's master, or what it writes */
-            int signal_fd, log_fd, running_fd; /* running: the process the user started */
-        };
-    };
-    int stdio[3];         /* what the program gets as 0, 1, 2 */
-    bool relay, ran;      /* terminal to terminal; it got as far as exec */
-    bool restart;         /* all over again, without a user namespace */
-    struct termios saved; /* of our own terminal */
-    int forwarded;        /* the signal for which we end the container */
-    struct report report; /* the last one; the engine's own failures too */
+/* A program of the host's that runs for us: ip(8), rm(1), a hook. */
+struct program {
+    const char *path;                       /* NULL: the first word, by PATH */
+    char *const *argv, *const *environment; /* NULL: ours */
+    const char *input;                      /* for its standard input */
+    int netns_fd;                           /* where it runs; -1: here */
+    int input_fd, output_fd;
+    pid_t pid;
 };
 
-/* A step returns 0, or -1 with c->report.why filled in. An undo is safe when its step ran half. */
+/* Everything about one container. A process knows one; descriptors are -1 when not open. */
+struct container {
+    struct wanted want;
+    struct made made;
+    int lib_fd, dir_fd, cgroup_fd; /* directories: of all containers, its own, its cgroup's */
+    int pid_fd, report_fd, go_fd;  /* the child; our ends of the pipe and of the socket to it */
+    int users_fd, mounts_fd;       /* its namespaces; the mounts live as long as this is open */
+    int tree_fds[MOUNTS];          /* the mounts of the rows in want.mounts; the root first */
+    int join_fd;                   /* exec: the first process */
+    int stdio[3], ours[3];         /* the program's 0, 1, 2, and our ends of those pipes */
+    int terminal_fd, slave_fd;     /* its terminal: the master, and what programs have open */
+    int signal_fd, log_fd;
+    int running_fd;          /* -d: to the process that the user started */
+    bool fresh, asks, ended; /* its directory is new; it asks before exec; its end was seen */
+    bool has_terminal;       /* one of 0, 1, 2 is one */
+    int forwarded;           /* the signal for which we end the container */
+    size_t placed;           /* so many of the mounts are in their places */
+    char *words;             /* our command line, for `start` */
+    size_t words_size;
+    struct program program;
+    const struct step *child_steps;
+    const char *step;     /* the name of the one that runs now */
+    struct report report; /* the last one; the engine's own failures too */
+    bool back;            /* the steps are being undone */
+    int (*tell)(struct container *c, const char *call, long result); /* --explain */
+};
+
+static const struct container blank = {
+    .lib_fd = -1,
+    .dir_fd = -1,
+    .cgroup_fd = -1,
+    .pid_fd = -1,
+    .report_fd = -1,
+    .go_fd = -1,
+    .users_fd = -1,
+    .mounts_fd = -1,
+    .tree_fds = {[0 ... MOUNTS - 1] = -1},
+    .join_fd = -1,
+    .stdio = {-1, -1, -1},
+    .ours = {-1, -1, -1},
+    .terminal_fd = -1,
+    .slave_fd = -1,
+    .signal_fd = -1,
+    .log_fd = -1,
+    .running_fd = -1,
+    .made = {.status = -1},
+};
+
+/* A step returns 0, or -1 when it failed and the reason is noted. about says what it does, look is
+ * a command that shows it. An undo is safe when its step ran half, twice, or not at all. */
 struct step {
-    const char *name;
+    const char *name, *about, *look;
     int (*make)(struct container *c);
     void (*undo)(struct container *c);
 };
 
-/* A word on the command line, the options it takes (letters, as in long_options), and how many
- * other words. options starts with '+' if they end at the first other word, '*' if it runs once a
- * word. */
-struct command {
-    const char *name, *options;
-    int low, high;
-    int (*run)(struct container *c, char **argv);
+/* System calls for which not every C library has a function. */
+static int sys_openat2(int dir_fd, const char *path, uint64_t flags, uint64_t resolve) {
+    const struct open_how how = {.flags = flags | O_CLOEXEC, .resolve = resolve};
+    return (int)syscall(SYS_openat2, dir_fd, path, &how, sizeof how);
+}
+static int sys_open_tree(int dir_fd, const char *path, unsigned flags) { /* a detached copy */
+    return (int)syscall(SYS_open_tree, dir_fd, path,
+                        OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | flags);
+}
+static int sys_move_mount(int tree_fd, int at_fd, const char *path) { /* attach it there */
+    return (int)syscall(SYS_move_mount, tree_fd, "", at_fd, path,
+                        MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH);
+}
+static int sys_mount_setattr(int tree_fd, unsigned flags, const struct mount_attr *a) {
+    return (int)syscall(SYS_mount_setattr, tree_fd, "", AT_EMPTY_PATH | flags, a, sizeof *a);
+}
+static int sys_pidfd_open(long long pid) {
+    return (int)syscall(SYS_pidfd_open, (pid_t)pid, 0);
+}
+static int sys_pidfd_send_signal(int pid_fd, int number) {
+    return (int)syscall(SYS_pidfd_send_signal, pid_fd, number, NULL, 0);
+}
+
+/* ---- 3. Kit: reports, files, processes --------------------------------------------------- */
+
+/* One line on stderr, in one write; nothing that came from outside can make two of it. */
+static void (*log_line)(const char *line);
+__attribute__((format(printf, 1, 2))) static void warn(const char *format, ...) {
+    char line[1024] = "container_engine: ";
+    const size_t n = strlen(line);
+    va_list args;
+    va_start(args, format);
+    vsnprintf(line + n, sizeof line - n, format, args);
+    va_end(args);
+    for (char *p = line; *p; p++)
+        if (iscntrl((unsigned char)*p) || (p[0] == '\xc2' && p[1] < '\xa0')) *p = '?';
+    dprintf(STDERR_FILENO, "%s\n", line);
+    if (log_line) log_line(line + n);
+}
+
+#define die(...) (warn(__VA_ARGS__), exit(ENGINE_FAILED)) /* only before anything was made */
+
+/*
+ * What a call did, in the words of the format: --explain shows it, and of one that failed (below 0)
+ * it is noted why, for the driver to print. Returns the result.
+ */
+__attribute__((format(printf, 3, 4))) static int did(struct container *c, long result,
+                                                     const char *call, ...) {
+    const int error = errno;
+    char text[1024];
+    va_list args;
+    if (result >= 0 && !c->tell) return (int)result;
+    va_start(args, call);
+    vsnprintf(text, sizeof text, call, args);
+    va_end(args);
+    if (c->tell) c->tell(c, text, result < 0 ? -error : result);
+    if (result < 0)
+        snprintf(c->report.why, sizeof c->report.why, error ? "%.180s: %s" : "%.239s", text,
+                 strerror(error));
+    errno = error;
+    return (int)result;
+}
+
+#define fail(c, ...)   did(c, -1, __VA_ARGS__)           /* with the error's text; -1 */
+#define refuse(c, ...) (errno = 0, fail(c, __VA_ARGS__)) /* where there is none */
+
+/* The child cannot undo anything, and need not: it says why, and ends. */
+static _Noreturn void give_up(struct container *c) {
+    c->report.kind = FAILED;
+    COPY(c->report.step, c->step);
+    const ssize_t n = write(c->report_fd, &c->report, sizeof c->report);
+    _exit(n < 0 ? ENGINE_FAILED : c->report.status);
+}
+
+/* For a call that --explain shows, and for one that it does not. */
+#define must(c, ...)         (did(c, __VA_ARGS__) < 0 ? give_up(c) : (void)0)
+#define need(c, result, ...) ((result) < 0 ? (fail(c, __VA_ARGS__), give_up(c)) : (void)0)
+
+/* Safe to call twice, and keeps errno for the report that follows. */
+static void close_fd(int *fd) {
+    const int error = errno;
+    if (*fd >= 0) close(*fd);
+    *fd = -1;
+    errno = error;
+}
+
+/* A small file as a string; its length, or -1 when it cannot be read. */
+static ssize_t read_file(int dir_fd, const char *name, char *text, size_t size) {
+    int fd = openat(dir_fd, name, O_RDONLY | O_CLOEXEC);
+    const ssize_t n = fd < 0 ? -1 : read(fd, text, size - 1);
+    text[n > 0 ? n : 0] = '\0';
+    close_fd(&fd);
+    return n;
+}
+
+/* In one write, as the kernel's control files want it. */
+static int write_file(int dir_fd, const char *name, const char *text) {
+    int fd = openat(dir_fd, name, O_WRONLY | O_CLOEXEC);
+    const ssize_t n = fd < 0 ? -1 : write(fd, text, strlen(text));
+    close_fd(&fd);
+    return n < 0 ? -1 : 0;
+}
+
+/*
+ * A descriptor of a path below a directory. What is missing of it is made, of the kind that like_fd
+ * is (-1: it must be there). RESOLVE_IN_ROOT: links are followed as if the directory were "/";
+ * RESOLVE_NO_SYMLINKS: there must be none. No link leads out, even when somebody exchanges
+ * directories meanwhile; one that leads nowhere gives way. path is written to. openat2(2)
+ */
+static int open_inside(int dir_fd, char *path, int like_fd, uint64_t resolve) {
+    struct stat s;
+    int fd = -1;
+    for (int tries = 0; tries < 3; tries++) {
+        fd = sys_openat2(dir_fd, *path ? path : ".", O_PATH, resolve | RESOLVE_NO_MAGICLINKS);
+        if (fd >= 0 || errno != ENOENT || like_fd < 0 || fstat(like_fd, &s) < 0) return fd;
+        char *slash = strrchr(path, '/');
+        const char *name = slash ? slash + 1 : path;
+        if (slash) *slash = '\0';
+        int parent_fd = slash ? open_inside(dir_fd, path, dir_fd, resolve) : dir_fd;
+        const int made = S_ISDIR(s.st_mode) ? mkdirat(parent_fd, name, 0755)
+                                            : mknodat(parent_fd, name, S_IFREG | 0644, 0);
+        if (made < 0 && errno == EEXIST) unlinkat(parent_fd, name, 0);
+        if (slash) {
+            close_fd(&parent_fd);
+            *slash = '/';
+        }
+    }
+    return fd;
+}
+
+static bool is_bind(const struct mount *m) {
+    return strcmp(m->type, "bind") == 0 || strcmp(m->type, "rbind") == 0;
+}
+
+/* Does path lie below dir? */
+static bool is_below(const char *path, const char *dir) {
+    const size_t n = strlen(dir);
+    return strncmp(path, dir, n) == 0 && path[n] == '/';
+}
+
+/* A new file system of the kernel's, attached to nothing yet. fsopen(2) */
+static int make_file_system(const struct mount *m) {
+    char options[256], *rest = options, *option;
+    int tree_fd = -1, fs_fd = (int)syscall(SYS_fsopen, m->type, FSOPEN_CLOEXEC);
+    long result = syscall(SYS_fsconfig, fs_fd, FSCONFIG_SET_STRING, "source", m->source, 0);
+    COPY(options, m->data ? m->data : "");
+    while (result == 0 && (option = strsep(&rest, ",")) != NULL && *option) {
+        char *value = strchr(option, '=');
+        if (value) *value++ = '\0';
+        result = syscall(SYS_fsconfig, fs_fd, value ? FSCONFIG_SET_STRING : FSCONFIG_SET_FLAG,
+                         option, value, 0);
+    }
+    if (result == 0) result = syscall(SYS_fsconfig, fs_fd, FSCONFIG_CMD_CREATE, NULL, NULL, 0);
+    if (result == 0)
+        tree_fd = (int)syscall(SYS_fsmount, fs_fd, FSMOUNT_CLOEXEC, (unsigned)m->attributes);
+    close_fd(&fs_fd);
+    return tree_fd;
+}
+
+/* When the process began, in ticks since boot: field 22 of proc_pid_stat(5). -1: it is dead. */
+static long long start_time(long long pid) {
+    char path[64], text[1024];
+    snprintf(path, sizeof path, "/proc/%lld/stat", pid);
+    if (pid <= 0 || read_file(AT_FDCWD, path, text, sizeof text) < 0) return -1;
+    char *at = strrchr(text, ')'); /* the name, in brackets, may be anything; the state follows */
+    if (!at || strchr("ZX", at[2])) return -1;
+    for (int field = 2; field < 22 && at; field++) at = strchr(at + 1, ' ');
+    return at ? atoll(at + 1) : -1;
+}
+
+/* The set of signals in a line of a process's status, such as "SigIgn:". proc_pid_status(5) */
+static uint64_t signal_set(long long pid, const char *name) {
+    char path[64] = "/proc/self/status", *line = NULL;
+    size_t size = 0;
+    uint64_t set = 0;
+    if (pid) snprintf(path, sizeof path, "/proc/%lld/status", pid);
+    FILE *f = fopen(path, "re");
+    while (f && !set && getline(&line, &size, f) > 0)
+        if (strncmp(line, name, strlen(name)) == 0) set = strtoull(line + strlen(name), NULL, 16);
+    if (f) fclose(f);
+    free(line);
+    return set;
+}
+
+/* fork(2), with new namespaces, and born in a cgroup (-1: in ours). clone3(2) */
+static pid_t fork_into(uint64_t namespace_flags, int cgroup_fd) {
+    struct clone_args a = {.flags = namespace_flags, .exit_signal = SIGCHLD};
+    if (cgroup_fd >= 0) a.flags |= CLONE_INTO_CGROUP;
+    a.cgroup = cgroup_fd >= 0 ? (uint64_t)cgroup_fd : 0;
+    return (pid_t)syscall(SYS_clone3, &a, sizeof a);
+}
+
+/* The new process of start_program, which borrows our memory until exec. In the network namespace
+ * no interface made from now on believes IPv6 router advertisements (CVE-2020-13401). */
+static int exec_program(void *program) {
+    const struct program *p = program;
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    signal(SIGPIPE, SIG_DFL);
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (p->netns_fd >= 0 && setns(p->netns_fd, CLONE_NEWNET) < 0) return ENGINE_FAILED;
+    if (p->netns_fd >= 0) write_file(AT_FDCWD, "/proc/sys/net/ipv6/conf/default/accept_ra", "0");
+    if (dup2(p->input_fd, 0) < 0 || dup2(p->output_fd, 1) < 0 || dup2(p->output_fd, 2) < 0)
+        return ENGINE_FAILED;
+    execvpe(p->path ? p->path : p->argv[0], p->argv, p->environment ? p->environment : environ);
+    return NOT_FOUND;
+}
+
+/* Start a program of the host's, never through a shell. It runs while we go on; what it says goes
+ * to a file in memory. Like vfork(2), this copies no memory, which is what makes fork slow. */
+static int start_program(struct container *c, char *const *argv, const char *input, int netns_fd) {
+    static char stack[1 << 16] __attribute__((aligned(16)));
+    struct program *p = &c->program;
+    *p = (struct program){.argv = argv, .netns_fd = netns_fd, .pid = -1};
+    p->input_fd = memfd_create("input", MFD_CLOEXEC);
+    p->output_fd = memfd_create("output", MFD_CLOEXEC);
+    if (p->input_fd >= 0 && p->output_fd >= 0 &&
+        pwrite(p->input_fd, input, strlen(input), 0) == (ssize_t)strlen(input))
+        p->pid = clone(exec_program, stack + sizeof stack, CLONE_VM | CLONE_VFORK | SIGCHLD, p);
+    close_fd(&p->input_fd);
+    return did(c, p->pid, "start %s", argv[0]);
+}
+
+/* Wait for its end, and pass on the first line of what it said if that was no good one. */
+static int await_program(struct container *c, int seconds) {
+    struct program *p = &c->program;
+    struct pollfd end = {sys_pidfd_open(p->pid), POLLIN, 0};
+    char said[200] = "";
+    int status = -1;
+    const int ready = end.fd < 0 ? -1 : poll(&end, 1, seconds * 1000);
+    if (ready <= 0) kill(p->pid, SIGKILL);
+    if (ready < 0) fail(c, "cannot wait for %s", p->argv[0]);
+    const bool lost = waitpid(p->pid, &status, 0) < 0;
+    if (lost) fail(c, "cannot wait for %s", p->argv[0]);
+    const ssize_t n = pread(p->output_fd, said, sizeof said - 1, 0);
+    said[n > 0 ? strcspn(said, "\n") : 0] = '\0';
+    close_fd(&p->output_fd);
+    close_fd(&end.fd);
+    if (ready < 0 || lost) return -1;
+    if (ready == 0) return refuse(c, "%s did not finish within %d seconds", p->argv[0], seconds);
+    if (WIFEXITED(status) && WEXITSTATUS(status) == NOT_FOUND)
+        return refuse(c, "%s cannot be run: see env.sh deps", p->argv[0]);
+    return status ? refuse(c, "%s failed: %s", p->argv[0], said[0] ? said : "silently") : 0;
+}
+
+/*
+ * Descriptors over a socket, with a byte that says what for: send what, or receive (what is 0).
+ * Returns the byte; 0 at the end of the connection; -1. What does not come stays as it is. unix(7)
+ */
+static int pass_fds(int socket_fd, char what, int *fds, size_t count) {
+    union {
+        struct cmsghdr header;
+        char bytes[CMSG_SPACE(sizeof(int) * MOUNTS)];
+    } u = {.header = {CMSG_LEN(sizeof(int) * count), SOL_SOCKET, SCM_RIGHTS}};
+    char byte = what;
+    struct iovec one = {&byte, 1};
+    struct msghdr m = {.msg_iov = &one, .msg_iovlen = 1};
+    if (count) {
+        m.msg_control = &u;
+        m.msg_controllen = CMSG_SPACE(sizeof(int) * count);
+        memcpy(CMSG_DATA(&u.header), fds, sizeof(int) * count);
+    }
+    if (what) return sendmsg(socket_fd, &m, MSG_NOSIGNAL) < 0 ? -1 : what;
+    const ssize_t n = recvmsg(socket_fd, &m, MSG_CMSG_CLOEXEC);
+    if (n <= 0) return (int)n;
+    if (m.msg_flags & MSG_CTRUNC) return errno = EMFILE, -1;
+    if (fds && m.msg_controllen) memcpy(fds, CMSG_DATA(&u.header), u.header.cmsg_len - CMSG_LEN(0));
+    return byte;
+}
+
+/* ---- 4. The two tables, and the drivers that walk them ----------------------------------- */
+
+static int claim(struct container *c), make_cgroup(struct container *c),
+    clone_child(struct container *c), map_users(struct container *c),
+    start_network(struct container *c), mount_layer(struct container *c), go(struct container *c);
+static void release(struct container *c), remove_cgroup(struct container *c),
+    end_child(struct container *c), remove_network(struct container *c);
+static int leave_host(struct container *c), place_mounts(struct container *c),
+    pivot(struct container *c), set_hostname(struct container *c),
+    drop_capabilities(struct container *c), filter_calls(struct container *c),
+    execute(struct container *c);
+static int serve(struct container *c), hear_child(struct container *c);
+
+static const struct step host_steps[] = {
+    {"claim", "takes the name and the address, so that nobody else gets them",
+     "container_engine list", claim, release},
+    {"cgroup", "writes the limits, which are in force before the first instruction inside",
+     "cat CGROUP/cpu.max", make_cgroup, remove_cgroup},
+    {"clone", "makes the child, in new namespaces and in its cgroup", "lsns -p PID", clone_child,
+     end_child},
+    {"users", "maps user ids: root inside is a user outside who owns nothing",
+     "cat /proc/PID/uid_map", map_users, NULL},
+    {"network", "lays a cable from the bridge to the container", "ip -br link show master BRIDGE",
+     start_network, remove_network},
+    {"layer", "puts a writable layer over the rootfs, which stays as it is", "ls -A DIR/upper",
+     mount_layer, NULL},
+    {"go", "lets the child become the program, now that all of this stands", "ls -l /proc/PID/exe",
+     go, NULL},
+    {0},
 };
 
-/* System calls that not every libc has a function for. */
-#define sys_openat2(dir_fd, path, o_flags, how) \
-    (int)syscall(SYS_openat2, dir_fd, path, \
-                 &(struct open_how){.flags = (o_flags) | O_CLOEXEC, .resolve = (how)}, \
-                 sizeof(struct open_how))
-#define sys_open_tree(dir_fd, path, flags) /* a detached copy of the mount at path */ \
-    (int)syscall(SYS_open_tree, dir_fd, path, (flags) | 1 /* CLONE */ | O_CLOEXEC)
-#define sys_move_mount(tree_fd, dir_fd, path) /* attach it there; path may be "" */ \
-    (int)syscall(SYS_move_mount, tree_fd, "", dir_fd, path, 0x44 /* empty paths are meant */)
-#define sys_pidfd_open(pid)              (int)syscall(SYS_pidfd_open, (pid_t)(pid), 0)
-#define sys_pidfd_send_signal(pid_fd, n) syscall(SYS_pidfd_send_signal, pid_fd, n, NULL, 0)
+static const struct step container_steps[] = {
+    {"private", "leaves the caller's session, keys and mounts", "cat /proc/PID/sessionid",
+     leave_host, NULL},
+    {"mounts", "mounts proc, sys and dev, and hides what is the whole machine's", "findmnt -N PID",
+     place_mounts, NULL},
+    {"pivot", "changes the root, and detaches the host's", "ls /proc/PID/root", pivot, NULL},
+    {"hostname", "sets the name, and the loopback interface up", "nsenter -t PID -u hostname",
+     set_hostname, NULL},
+    {"caps", "drops capabilities, and becomes the user", "grep Cap /proc/PID/status",
+     drop_capabilities, NULL},
+    {"seccomp", "filters system calls", "grep Seccomp /proc/PID/status", filter_calls, NULL},
+    {"exec", "closes all files but 0, 1, 2, and becomes the program", "ls -l /proc/PID/fd", execute,
+     NULL},
+    {0},
+};
 
-/* Contents. The commands, which return an exit status, */
-typedef int command_fn(struct container *c, char **argv);
-static command_fn run, list, inspect, exec_in, update, stop, send_signal, delete;
-/* the engine's steps and their undos, */
-typedef int step_fn(struct container *c);
-typedef void undo_fn(struct container *c);
-static step_fn claim, stack_layer, make_cgroup, clone_child, map_users, connect_network, let_go;
-static undo_fn release, remove_layer, remove_cgroup, end_child, disconnect_network;
-static step_fn await_report, child_died, serve;
-/* the child's steps, */
-static step_fn make_private, enter_rootfs, mount_proc, mount_dev, pivot, set_hostname;
-static step_fn drop_capabilities, filter_calls, execute, join, open_exec_terminal;
-/* and plumbing: state, processes, files, reports. */
-static int lock_host(void);
-static int read_state(struct container *c, int dir_fd);
-static int write_state(const struct container *c, int dir_fd);
-static bool find_container(struct container *c, const char *name);
-static size_t find_all(struct container **all);
-static void close_all(struct container *c);
-static int fork_into(uint64_t flags, int cgroup_fd, int *pid_fd);
-static long long start_time(long long pid);
-static void read_boot(char boot[37]);
-static bool handles_signal(long long pid, int number);
-static void restart_sealed(const struct container *c, bool userns_off);
-static int open_inside(struct container *c, const char *path, bool directory, uint64_t how);
-static bool read_at(int dir_fd, const char *name, char *text, size_t size);
-static int write_at(int dir_fd, const char *name, const char *text);
-static int find_cgroup(struct container *c);
-static int open_cgroup(struct container *c);
-static bool remove_layer_tree(const char *name);
-static long long microseconds(void);
-static void close_fd(int *fd);
-static void make_printable(char *text);
-static void warn(const char *, ...) __attribute__((format(printf, 1, 2)));
-static int note_failure(struct container *c, int error, const char *, ...)
-    __attribute__((format(printf, 3, 4)));
-#define fail(c, ...)   note_failure(c, errno, __VA_ARGS__) /* with the error's text */
-#define refuse(c, ...) note_failure(c, 0, __VA_ARGS__)
-#define die(...)       (warn(__VA_ARGS__), exit(ENGINE_FAILED)) /* only before anything was made */
+/* A step begins; --explain tells of it, and --step may end it here. */
+static int begin(struct container *c, const char *name) {
+    c->step = name;
+    return c->tell ? c->tell(c, NULL, 0) : 0;
+}
 
-/* ---- The command line ------------------------------------------------------------------- */
+/* Undo steps from the last to the first, whether they were made, half made, or not at all. */
+static void walk_back(struct container *c, const struct step *steps, const struct step *last) {
+    c->back = true;
+    do {
+        if (last->undo) begin(c, last->name);
+        if (last->undo) last->undo(c);
+    } while (last-- > steps);
+}
 
-static const char usage[] =
-    "Usage: container_engine [options] <rootfs> <name> <ip>|none [command [argument...]]\n"
-    "       container_engine list|inspect|exec|update|stop|kill|delete ...\n"
-    "\n"
-    "Runs a command (default: /bin/bash, else /bin/sh) in a container: isolated from the\n"
-    "host, limited, with the address <ip> on the bridge that `env.sh set` made.\n"
-    "\n"
-    "  --cpus N|max            processors' worth of time (default 0.5)\n"
-    "  --memory SIZE|max       bytes, or with K, M, G (default 50M; no swap)\n"
-    "  --pids N|max            processes and threads (default 64)\n"
-    "  -e KEY=VALUE            set an environment variable\n"
-    "  -w DIR                  start in DIR\n"
-    "  -u UID[:GID]            run as this user and group (default 0:0; GID: same as UID)\n"
-    "  -v HOST:CONTAINER[:ro]  show a file or directory of the host inside\n"
-    "  -d, --detach            run in the background; output goes to a log in the layer\n"
-    "  --hostname NAME         default: the container's name\n"
-    "  --bridge NAME           default: cebr0\n"
-    "  --rm                    delete the container's layer when it ends\n"
-    "  --read-only             make its root file system read-only\n"
-    "  --write-through         write to <rootfs> itself instead of to a layer\n"
-    "  --userns on|off         map root to an unprivileged user (default: on if possible)\n"
-    "  --cap-add, --cap-drop CAP   change its capabilities; also ALL; in the order given\n"
-    "  --seccomp on|off        filter system calls (default: on)\n"
-    "  --                      end of options\n"
-    "\n"
-    "  list [-q] [--json]      containers and what they use (also: ps)\n"
-    "  inspect NAME            namespaces, users, mounts, limits and network of one\n"
-    "  exec [-e] [-w] [-u] NAME [command...]   run another program inside\n"
-    "  update NAME [--cpus N] [--memory SIZE] [--pids N] [--force]\n"
-    "  stop [-t SECONDS] NAME...    TERM, and KILL after 10 seconds\n"
-    "  kill NAME [SIGNAL]           KILL, or what you name\n"
-    "  delete [-f] NAME...          the layer too; -f: even while it runs\n"
-    "  --help, --version\n"
-    "\n"
-    "Exit status: the command's; 128+n if signal n ended it; 125 if the engine failed,\n"
-    "126 if the command cannot be executed, 127 if it is not found.\n";
+/* The signals that are passed on to the container wait in signal_fd until somebody looks: half a
+ * container is never left. SIGALRM is our own: the time to end is over. signalfd(2) */
+static int hold_signals(void) {
+    static const int numbers[] = {SIGINT,  SIGTERM, SIGHUP,   SIGQUIT,
+                                  SIGUSR1, SIGUSR2, SIGWINCH, SIGALRM};
+    sigset_t set;
+    sigemptyset(&set);
+    for (size_t i = 0; i < COUNT(numbers); i++) sigaddset(&set, numbers[i]);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+    return signalfd(-1, &set, SFD_CLOEXEC);
+}
 
+/* Of our caller's rank before the scheduler and the OOM killer, of its limits, and of what it
+ * ignores, the child shall inherit nothing: we set our own right before it is made. getrlimit(2) */
+static int leave_ranks(struct container *c) {
+    const struct sched_param plain = {0};
+    const uint64_t ignored = signal_set(0, "SigIgn:");
+    char score[16];
+    for (int n = 1; n < NSIG; n++)
+        if (ignored >> (n - 1) & 1 && n != SIGPIPE) signal(n, SIG_DFL);
+    snprintf(score, sizeof score, "%d", c->want.oom_score);
+    if (did(c, write_file(AT_FDCWD, "/proc/self/oom_score_adj", score), "oom_score_adj") < 0 ||
+        did(c, sched_setscheduler(0, SCHED_OTHER, &plain), "sched_setscheduler OTHER") < 0 ||
+        did(c, setpriority(PRIO_PROCESS, 0, 0), "setpriority 0") < 0)
+        return -1;
+    for (const struct process_limit *l = c->want.process_limits; l->soft || l->hard; l++) {
+        struct rlimit r = {l->soft, l->hard}, old;
+        if (getrlimit(l->resource, &old) < 0) return fail(c, "getrlimit %d", l->resource);
+        if ((old.rlim_cur == r.rlim_cur && old.rlim_max == r.rlim_max) ||
+            setrlimit(l->resource, &r) == 0)
+            continue;
+        r.rlim_max = r.rlim_max < old.rlim_max ? r.rlim_max : old.rlim_max; /* cannot be raised */
+        r.rlim_cur = r.rlim_cur < r.rlim_max ? r.rlim_cur : r.rlim_max;
+        if (setrlimit(l->resource, &r) < 0) return fail(c, "setrlimit %d", l->resource);
+    }
+    return 0;
+}
+
+/* A step fails that needed the child: if the child failed before, it has said so, or is gone. */
+static void ask_child(struct container *c) {
+    const struct report ours = c->report;
+    struct pollfd said = {c->report_fd, POLLIN, 0};
+    if (ours.kind != FAILED && c->pid_fd >= 0 && poll(&said, 1, 0) > 0 && hear_child(c) != FAILED)
+        c->report = ours;
+}
+
+/* The engine: all steps; when one fails, it is said why, and they are undone. Returns 0, or the
+ * status to exit with. */
+static int make_steps(struct container *c, const struct step *steps) {
+    const struct step *s = steps;
+    c->signal_fd = hold_signals();
+    if (c->signal_fd < 0 || leave_ranks(c) < 0) die("signalfd: %s", c->report.why);
+    while (s->name && begin(c, s->name) == 0 && s->make(c) == 0) s++;
+    if (!s->name) return 0;
+    ask_child(c);
+    const bool childs = c->report.kind == FAILED;
+    c->made.status = c->forwarded ? 128 + c->forwarded : childs ? c->report.status : ENGINE_FAILED;
+    if (!c->forwarded) warn("%s: %s", childs ? c->report.step : c->step, c->report.why);
+    walk_back(c, steps, s);
+    return (int)c->made.status;
+}
+
+/* All steps, then serve the container until it ends, then the way back. */
+static int walk(struct container *c, const struct step *steps) {
+    const int failed = make_steps(c, steps);
+    if (failed) return failed;
+    c->made.status = serve(c);
+    const struct step *last = steps;
+    while (last[1].name) last++;
+    walk_back(c, steps, last);
+    return (int)c->made.status;
+}
+
+/* The child: all its steps, the last of which does not return. */
+static _Noreturn void run_child(struct container *c) {
+    c->report.status = ENGINE_FAILED;
+    for (const struct step *s = c->child_steps; s->name; s++)
+        if (begin(c, s->name) < 0 || s->make(c) < 0) break;
+    give_up(c);
+}
+
+/* ---- 5. The engine's steps --------------------------------------------------------------- */
+
+/* In Part II, with the names of the state's fields, and what a killed engine leaves. */
+static int read_state(struct made *made, int lib_fd, const char *name),
+    write_state(struct container *c), lock_host(struct container *c),
+    look_at_others(struct container *c), remove_set_aside(struct container *c);
+static void unlock_host(struct container *c), set_aside(struct container *c);
+static bool runs(const struct made *m), has_engine(const struct made *m);
+static const char *this_boot(void);
+
+/* Where cgroup2 is mounted, alone or beside version 1; "" if it is not. */
+static const char *cgroup_mount(void) {
+    static const char *const places[] = {"/sys/fs/cgroup", "/sys/fs/cgroup/unified"};
+    static const char *found = "";
+    struct statfs f;
+    for (size_t i = 0; i < COUNT(places) && !*found; i++)
+        if (statfs(places[i], &f) == 0 && f.f_type == CGROUP2_SUPER_MAGIC) found = places[i];
+    return found;
+}
+
+/* Open the container's directory, or make it, and lock it. Returns 1 when the engine of an earlier
+ * run, or somebody who deletes it, has the lock: that is over in a moment. */
+static int open_directory(struct container *c) {
+    const char *name = c->want.name;
+    c->fresh = mkdirat(c->lib_fd, name, 0700) == 0;
+    if (!c->fresh && errno != EEXIST) return fail(c, "mkdir %s/%s", c->want.lib_dir, name);
+    c->dir_fd = openat(c->lib_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (c->dir_fd < 0) {
+        fail(c, "open %s/%s", c->want.lib_dir, name);
+        if (c->fresh) unlinkat(c->lib_fd, name, AT_REMOVEDIR);
+        return -1;
+    }
+    const int known = read_state(&c->made, c->lib_fd, name);
+    c->made.remove = 0; /* what was there before stays, whatever becomes of us */
+    if (known < 0 && errno != ENOENT)
+        fail(c, "%s/%s/state", c->want.lib_dir, name);
+    else if (runs(&c->made) || (has_engine(&c->made) && !c->made.started))
+        refuse(c, "a container named %s runs already", name);
+    else if (flock(c->dir_fd, LOCK_EX | LOCK_NB) == 0)
+        return 0;
+    close_fd(&c->dir_fd);
+    return c->report.why[0] ? -1 : 1;
+}
+
+/* A name keeps its range of user ids; two names share one once in 19,514. FNV-1a */
+static long long range_of(const char *name) {
+    uint32_t hash = 2166136261U;
+    for (const char *p = name; *p; p++) hash = (hash ^ (unsigned char)*p) * 16777619U;
+    return FIRST_ID + (long long)(hash % ID_RANGES) * IDS;
+}
+
+/* What an earlier run left must fit: the same rootfs below it, and the same owners in it. Then the
+ * state says who is at work here. Until a program has run there is nothing to keep. */
+static int write_claim(struct container *c) {
+    const struct wanted *w = &c->want;
+    struct made *m = &c->made;
+    const bool users = w->namespaces & CLONE_NEWUSER;
+    if (m->rootfs[0] && strcmp(m->rootfs, w->rootfs) != 0)
+        return refuse(c, "the layer of %s belongs to %s: delete %s first, or take another name",
+                      w->name, m->rootfs, w->name);
+    if (m->rootfs[0] && (m->users != 0) != users && faccessat(c->dir_fd, "upper", F_OK, 0) == 0)
+        return refuse(c,
+                      "the layer of %s was made with%s a user namespace: delete %s first, or "
+                      "%s --userns off",
+                      w->name, users ? "out" : "", w->name, users ? "use" : "leave out");
+    COPY(m->rootfs, w->rootfs);
+    COPY(m->address, w->address);
+    COPY(m->bridge, w->bridge);
+    COPY(m->gateway, w->gateway);
+    COPY(m->boot, this_boot());
+    snprintf(m->cgroup, sizeof m->cgroup, "%s/%s", cgroup_mount(), w->cgroup);
+    m->prefix = w->prefix;
+    m->users = users;
+    m->base = users ? range_of(w->name) : 0;
+    if (w->uid_map) sscanf(w->uid_map, "%*u %lld", &m->base);
+    m->pid = m->start = m->started = 0;
+    m->status = -1;
+    m->engine = getpid();
+    m->engine_start = start_time(m->engine);
+    m->remove = c->fresh;
+    if (m->engine_start < 0) return fail(c, "/proc/self/stat");
+    return write_state(c) == 0 ? 0 : fail(c, "write %s/%s/state", w->lib_dir, w->name);
+}
+
+/* claim: the name and the address become ours, under the host's lock. */
+static int claim(struct container *c) {
+    int result = 1;
+    for (int i = 0; result > 0 && i < WAIT_SECONDS * 200; i++) {
+        if (i) usleep(5000);
+        if (lock_host(c) < 0) return -1;
+        result = look_at_others(c) < 0 ? -1 : open_directory(c);
+        if (result == 0) result = write_claim(c);
+        unlock_host(c);
+    }
+    if (result > 0) refuse(c, "the last run of %s has not ended yet", c->want.name);
+    return result == 0 ? 0 : -1;
+}
+
+/*
+ * The end of a layer waits until the disk has all that was written to it, by anybody: overlayfs
+ * wants it so. Our caller need not wait for that. Another process holds the mounts, and the lock
+ * of the name, a little longer than we live; who wants the name waits for it.
+ */
+static void end_layer_later(struct container *c) {
+    const pid_t pid = c->mounts_fd < 0 ? 1 : fork();
+    if (pid > 0) return;
+    if (pid == 0) syscall(SYS_close_range, 0, 2, 0); /* who reads our output waits for its end */
+    close_fd(&c->mounts_fd);
+    unlinkat(c->dir_fd, "work/work", AT_REMOVEDIR); /* else overlayfs does it at the next start */
+    if (pid == 0) _exit(0);
+}
+
+/* The state is written once more, or the directory goes: with --rm, or when no program ran in it.
+ */
+static void release(struct container *c) {
+    if (c->dir_fd < 0) return;
+    if (!c->made.remove) {
+        write_state(c);
+        end_layer_later(c);
+    } else if (lock_host(c) == 0) {
+        set_aside(c);
+        unlock_host(c);
+        if (remove_set_aside(c) < 0) warn("warning: %s", c->report.why);
+    }
+    close_fd(&c->mounts_fd);
+    close_fd(&c->dir_fd);
+    close_fd(&c->lib_fd);
+}
+
+/* The directories above it, too. A new one gets what controllers there are, and hands them on;
+ * env.sh has told those that were there before. */
+static int make_cgroup_path(struct container *c) {
+    static const char *const controllers[] = {"+cpu", "+memory", "+pids", "+io", "+cpuset"};
+    char path[PATH_MAX], file[PATH_MAX + 32];
+    COPY(path, c->made.cgroup);
+    for (char *end = path + strlen(cgroup_mount()); *end;) {
+        end = strchrnul(end + 1, '/');
+        const char slash = *end;
+        *end = '\0';
+        const bool made = mkdir(path, 0755) == 0;
+        if (!made && errno != EEXIST) return fail(c, "mkdir %s", path);
+        for (size_t i = 0; made && slash && i < 2 * COUNT(controllers); i++) {
+            snprintf(file, sizeof file, "%s/%scgroup.subtree_control", path, i % 2 ? "" : "../");
+            write_file(AT_FDCWD, file, controllers[i / 2]);
+        }
+        *end = slash;
+    }
+    return 0;
+}
+
+/*
+ * cgroup: the limits, in force before the container's first instruction.
+ *
+ * Where version 1 holds the controllers the files do not exist: a limit that was asked for is then
+ * an error, and a default one is given up with a warning.
+ */
+static int make_cgroup(struct container *c) {
+    bool missing = false;
+    if (make_cgroup_path(c) < 0) return -1;
+    c->cgroup_fd = open(c->made.cgroup, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (c->cgroup_fd < 0) return fail(c, "open %s", c->made.cgroup);
+    for (const struct setting *s = c->want.settings; s->file; s++) {
+        if (write_file(c->cgroup_fd, s->file, s->value) == 0) {
+            did(c, 0, "write %s \"%s\"", s->file, s->value);
+            continue;
+        }
+        if (strcmp(s->value, "max") == 0 && errno == ENOENT) continue; /* there is none */
+        if (s->asked || errno != ENOENT)
+            return fail(c, "write %s \"%s\" (see env.sh check)", s->file, s->value);
+        missing = true;
+    }
+    if (missing)
+        warn("warning: this host has no cpu, memory and pids controllers in cgroup v2: the default "
+             "limits are not in force; see env.sh check");
+    return 0;
+}
+
+/* Kill what is left in it and remove it, with what root inside made in it (--cap-add SYS_ADMIN):
+ * a cgroup with members that still die is busy for a moment. */
+static void remove_cgroup(struct container *c) {
+    char *const find[] = {"find", c->made.cgroup, "-depth", "-type", "d", "-delete", NULL};
+    char path[PATH_MAX];
+    close_fd(&c->cgroup_fd);
+    for (int i = 0; rmdir(c->made.cgroup) < 0 && errno == EBUSY && i < 1000; i++) {
+        snprintf(path, sizeof path, "%s/cgroup.kill", c->made.cgroup);
+        write_file(AT_FDCWD, path, "1");
+        usleep(2000);
+        if (i % 100 == 10 && start_program(c, find, "", -1) >= 0) await_program(c, WAIT_SECONDS);
+    }
+}
+
+/*
+ * What the program gets as 0, 1 and 2 is never a descriptor of our caller's, whose files it could
+ * reopen, change the owner of, or read what others write into. Where one of the three is a
+ * terminal, the container gets a terminal of its own, and those of them that are terminals are that
+ * one. Every other is a pipe of ours. Nothing else. (serve passes on what comes and goes.)
+ */
+static int open_stdio(struct container *c) {
+    struct stat s[3];
+    int ends[2];
+    if (c->want.bundle || c->want.keep_files) return 0; /* OCI: the manager's are passed on */
+    for (int i = 0; i < 3; i++) {
+        if (fstat(i, &s[i]) < 0) return fail(c, "descriptor %d", i);
+        if (!c->want.detach && isatty(i)) {
+            c->has_terminal = true;
+            continue;
+        }
+        const bool same = s[i].st_dev == s[1].st_dev && s[i].st_ino == s[1].st_ino;
+        if (i == 2 && c->stdio[1] >= 0 && (same || c->want.detach)) { /* as 2>&1, in order */
+            c->stdio[2] = fcntl(c->stdio[1], F_DUPFD_CLOEXEC, REPORT_FD);
+            return c->stdio[2] < 0 ? fail(c, "dup") : 0;
+        }
+        if (pipe2(ends, O_CLOEXEC) < 0) return fail(c, "pipe");
+        c->stdio[i] = ends[i > 0];
+        c->ours[i] = ends[i == 0];
+        /* The pipes are the container's, so that it can open /dev/stdout. */
+        if (c->made.base && fchown(c->stdio[i], (uid_t)(c->made.base + c->want.uid),
+                                   (gid_t)(c->made.base + c->want.gid)) < 0)
+            return fail(c, "cannot give a pipe to the container");
+    }
+    if (c->want.detach) close_fd(&c->ours[0]); /* an empty input */
+    return 0;
+}
+
+/*
+ * clone: a process in new namespaces, born inside its cgroup. clone3(2)
+ *
+ * CLONE_INTO_CGROUP puts it there before it runs; writing cgroup.procs afterwards would leave a
+ * moment without limits. The kernel counts what a user namespace uses of inotify and message queues
+ * as that of the user who made it: so for that moment we are the container's root, and a container
+ * does not use up what is the host's root's. exec takes this step, too, and needs no new
+ * namespaces.
+ */
+static int clone_child(struct container *c) {
+    const bool users = c->want.namespaces & CLONE_NEWUSER;
+    /* Without an address nobody but the child needs its network: it makes that while we go on. */
+    const uint64_t later = c->want.address[0] || c->want.bundle ? 0 : CLONE_NEWNET;
+    int report[2] = {-1, -1}, sockets[2] = {-1, -1};
+    pid_t pid = -1;
+    if (open_stdio(c) < 0) return -1;
+    c->asks = c->want.address[0] || c->has_terminal;
+    if (pipe2(report, O_CLOEXEC) < 0 ||
+        socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets) < 0)
+        fail(c, "pipe");
+    else if (users && (prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP) < 0 ||
+                       setresuid((uid_t)-1, (uid_t)c->made.base, (uid_t)-1) < 0))
+        fail(c, "setresuid");
+    else
+        pid = did(c, fork_into(c->want.namespaces & ~later, c->cgroup_fd), "clone3");
+    if (pid == 0) {
+        /* Ours end with us: or nobody would see that we died, and the lock would stay. */
+        close_fd(&report[0]);
+        close_fd(&sockets[1]);
+        close_fd(&c->dir_fd);
+        close_fd(&c->lib_fd);
+        c->report_fd = report[1];
+        c->go_fd = sockets[0];
+        run_child(c);
+    }
+    close_fd(&report[1]);
+    close_fd(&sockets[0]);
+    c->report_fd = report[0];
+    c->go_fd = sockets[1];
+    for (int i = 0; i < 3; i++) close_fd(&c->stdio[i]);
+    if (users && (setresuid((uid_t)-1, 0, (uid_t)-1) < 0 || prctl(PR_SET_SECUREBITS, 0) < 0))
+        return fail(c, "cannot be root again");
+    if (pid < 0) return -1;
+    c->made.pid = pid;
+    c->made.start = start_time(pid);
+    c->pid_fd = sys_pidfd_open(pid);
+    return c->pid_fd < 0 ? fail(c, "pidfd_open") : 0;
+}
+
+static void close_trees(struct container *c) {
+    for (size_t i = 0; i < MOUNTS; i++) close_fd(&c->tree_fds[i]);
+    close_fd(&c->users_fd);
+}
+
+/* Usually it has ended. The sweeper comes here with the number from a state file: that is opened
+ * first, and compared then, so that it cannot become somebody else's in between. */
+static void end_child(struct container *c) {
+    if (c->pid_fd < 0 && c->made.pid > 0) {
+        c->pid_fd = sys_pidfd_open(c->made.pid);
+        if (!runs(&c->made)) close_fd(&c->pid_fd);
+    }
+    struct pollfd end = {c->pid_fd, POLLIN, 0};
+    if (c->pid_fd >= 0 && sys_pidfd_send_signal(c->pid_fd, SIGKILL) == 0) {
+        poll(&end, 1, WAIT_SECONDS * 1000);
+        waitpid((pid_t)c->made.pid, NULL, WNOHANG);
+    }
+    int *const fds[] = {&c->pid_fd,  &c->report_fd, &c->go_fd,       &c->ours[0],
+                        &c->ours[1], &c->ours[2],   &c->terminal_fd, &c->slave_fd};
+    for (size_t i = 0; i < COUNT(fds); i++) close_fd(fds[i]);
+    close_trees(c);
+}
+
+/* users: ids 0-65535 inside become the container's range outside. user_namespaces(7) */
+static int map_users(struct container *c) {
+    static const char *const files[] = {"gid_map", "uid_map"};
+    const char *const given[] = {c->want.gid_map, c->want.uid_map};
+    char path[64], range[64];
+    if (!(c->want.namespaces & CLONE_NEWUSER)) return 0;
+    snprintf(range, sizeof range, "0 %lld %d\n", c->made.base, IDS);
+    for (int i = 0; i < 2; i++) {
+        const char *map = given[i] ? given[i] : range;
+        snprintf(path, sizeof path, "/proc/%lld/%s", c->made.pid, files[i]);
+        if (did(c, write_file(AT_FDCWD, path, map), "write %s \"%.*s\"", path,
+                (int)strcspn(map, "\n"), map) < 0)
+            return -1;
+    }
+    snprintf(path, sizeof path, "/proc/%lld/ns/user", c->made.pid);
+    c->users_fd = open(path, O_RDONLY | O_CLOEXEC);
+    return c->users_fd < 0 ? fail(c, "open %s", path) : 0;
+}
+
+/*
+ * network: a cable from the bridge into the container. veth(4), ip-netns(8)
+ *
+ * ip runs in the container's network namespace, while the next step mounts. Both ends are born in
+ * their places, so eth0 never exists on the host. Its hardware address is derived from the IP
+ * address, as docker does: a neighbour that remembers the last owner of the address reaches the new
+ * one at once. The pair dies with the namespace. The name below NETNS_DIR is for `ip netns exec`.
+ */
+static int start_network(struct container *c) {
+    static char *const ip[] = {"ip", "-batch", "-", NULL};
+    char batch[512], path[64], link[128];
+    unsigned char a[4];
+    snprintf(path, sizeof path, "/proc/%lld/ns/net", c->made.pid);
+    snprintf(link, sizeof link, NETNS_DIR "/%s", c->want.name);
+    remove_network(c);
+    if ((mkdir(NETNS_DIR, 0755) < 0 && errno != EEXIST) ||
+        did(c, symlink(path, link), "symlink %s %s", path, link) < 0)
+        return fail(c, "%s", link);
+    if (!c->want.address[0]) return 0;
+    inet_pton(AF_INET, c->want.address, a);
+    snprintf(batch, sizeof batch,
+             "link add eth0 address 02:42:%02x:%02x:%02x:%02x type veth peer name ve%08llx netns "
+             "%d\naddr add %s/%lld brd + dev eth0\nlink set eth0 up\nroute add default via %s\n",
+             a[0], a[1], a[2], a[3], c->made.pid, getpid(), c->want.address, c->made.prefix,
+             c->made.gateway);
+    int netns_fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (netns_fd < 0) return fail(c, "open %s", path);
+    const int result = start_program(c, ip, batch, netns_fd);
+    close_fd(&netns_fd);
+    return result < 0 ? -1 : 0;
+}
+
+/* The engine's end becomes a port of the bridge. The kernel notices a new carrier a little later,
+ * and drops packets until then. To set the flags as they are waits for the lock under which it
+ * does. netdevice(7) */
+static int finish_network(struct container *c) {
+    struct ifreq bridge = {0}, r = {0};
+    if (!c->want.address[0]) return 0;
+    if (await_program(c, WAIT_SECONDS) < 0) return -1;
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    snprintf(r.ifr_name, sizeof r.ifr_name, "ve%08llx", c->made.pid);
+    COPY(bridge.ifr_name, c->want.bridge);
+    bridge.ifr_ifindex = (int)if_nametoindex(r.ifr_name);
+    int result = fd < 0 ? -1 : ioctl(fd, SIOCBRADDIF, &bridge);
+    r.ifr_flags = IFF_UP;
+    if (result == 0) result = ioctl(fd, SIOCSIFFLAGS, &r);
+    r.ifr_flags = 0;
+    for (int i = 0; i < 10000 && result == 0 && !(r.ifr_flags & IFF_RUNNING); i++) {
+        if (i) usleep(200);
+        result = ioctl(fd, SIOCGIFFLAGS, &r);
+    }
+    if (result == 0) result = ioctl(fd, SIOCSIFFLAGS, &r);
+    did(c, result, "ip link set %s master %s up", r.ifr_name, c->want.bridge);
+    if (result == 0 && !(r.ifr_flags & IFF_RUNNING))
+        result = refuse(c, "%s has no carrier: is bridge %s up?", r.ifr_name, c->want.bridge);
+    close_fd(&fd);
+    return result;
+}
+
+/* Remove the name, if it is one of ours and not a namespace that somebody made by hand. */
+static void remove_network(struct container *c) {
+    char link[128], target[64] = "";
+    snprintf(link, sizeof link, NETNS_DIR "/%s", c->want.name);
+    const ssize_t n = readlink(link, target, sizeof target - 1);
+    if (n > 13 && strncmp(target, "/proc/", 6) == 0 && strcmp(target + n - 7, "/ns/net") == 0)
+        unlink(link);
+}
+
+/* The host's name servers. One on the host's loopback is not ours to reach; systemd-resolved is
+ * such a one, and keeps the real ones elsewhere. When all fails, public ones, as docker does. */
+static void read_name_servers(char *text, size_t size) {
+    static const char local[] = "nameserver 127.";
+    read_file(AT_FDCWD, "/etc/resolv.conf", text, size);
+    if (strstr(text, local)) read_file(AT_FDCWD, "/run/systemd/resolve/resolv.conf", text, size);
+    if (!strstr(text, "nameserver") || strstr(text, local))
+        snprintf(text, size, "nameserver 8.8.8.8\nnameserver 1.1.1.1\n");
+}
+
+/* /etc/hosts and /etc/resolv.conf: files of ours over those of the rootfs, which may be missing or
+ * wrong. They are the container's, which may write to them; written anew only where they differ. */
+static int write_own_file(struct container *c, const char *name) {
+    char text[5000], before[5000] = "";
+    if (strcmp(name, "hosts") == 0)
+        snprintf(text, sizeof text, "127.0.0.1 localhost\n::1 localhost ip6-localhost\n%s %s %s\n",
+                 c->want.address[0] ? c->want.address : "127.0.1.1", c->want.hostname,
+                 c->want.name);
+    else
+        read_name_servers(text, sizeof text);
+    if (read_file(c->dir_fd, name, before, sizeof before) > 0 && strcmp(text, before) == 0)
+        return 0;
+    int fd = openat(c->dir_fd, name, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0644);
+    const size_t length = strlen(text);
+    const bool done = fd >= 0 && write(fd, text, length) == (ssize_t)length &&
+                      fchown(fd, (uid_t)c->made.base, (gid_t)c->made.base) == 0;
+    close_fd(&fd);
+    return done ? 0 : fail(c, "write %s/%s/%s", c->want.lib_dir, c->want.name, name);
+}
+
+/*
+ * A part of the host's files, as a mount that is attached to nothing yet. With IDMAP, ids are
+ * shifted by the child's user namespace: what is root's on disk is root's inside, and no file is
+ * changed for it. mount_setattr(2)
+ */
+static int open_bind(struct container *c, const struct mount *m) {
+    const unsigned deep = m->type[0] == 'r' ? AT_RECURSIVE : 0;
+    struct mount_attr a = {.attr_set = m->attributes,
+                           .attr_clr = m->cleared,
+                           .propagation = m->propagation ? m->propagation : MS_PRIVATE};
+    unsigned major, minor;
+    struct stat s;
+    if (m->source[0] != '/' && write_own_file(c, m->source) < 0) return -1;
+    int tree_fd = sys_open_tree(c->dir_fd, m->source, deep);
+    if (tree_fd < 0) return fail(c, "%s", m->source);
+    if (m->data && (sscanf(m->data, "%u:%u", &major, &minor) != 2 || fstat(tree_fd, &s) < 0 ||
+                    s.st_rdev != makedev(major, minor)))
+        return close_fd(&tree_fd), refuse(c, "%s is not the device of that name", m->source);
+    if (c->users_fd < 0) a.attr_set &= ~(uint64_t)MOUNT_ATTR_IDMAP;
+    if (a.attr_set & MOUNT_ATTR_IDMAP) a.userns_fd = (uint64_t)c->users_fd;
+    if (sys_mount_setattr(tree_fd, m->top_only ? 0 : deep, &a) < 0) {
+        fail(c, "%s cannot be mounted%s", m->source,
+             a.attr_set & MOUNT_ATTR_IDMAP ? " for other users (--userns off does without)" : "");
+        close_fd(&tree_fd);
+    }
+    return tree_fd;
+}
+
+/* The directories of the layer. What is written inside goes to upper, whose owner and mode are
+ * those of the root directory inside; work is overlayfs's own; the rootfs is attached to lower. */
+static int make_layer_directories(struct container *c) {
+    static const char *const names[] = {"lower", "upper", "work"};
+    struct stat s;
+    for (size_t i = 0; i < COUNT(names); i++)
+        if (mkdirat(c->dir_fd, names[i], 0755) < 0 && errno != EEXIST)
+            return fail(c, "mkdir %s/%s/%s", c->want.lib_dir, c->want.name, names[i]);
+    if (stat(c->want.rootfs, &s) < 0) return fail(c, "stat %s", c->want.rootfs);
+    const uid_t uid = (uid_t)c->made.base + s.st_uid % IDS;
+    const gid_t gid = (gid_t)c->made.base + s.st_gid % IDS;
+    if (fchmodat(c->dir_fd, "upper", s.st_mode & 07777, 0) < 0 ||
+        fchownat(c->dir_fd, "upper", uid, gid, 0) < 0)
+        return fail(c, "cannot prepare the layer");
+    return 0;
+}
+
+/* overlayfs shows the rootfs until a file is written, which is then copied to upper. A layer that
+ * goes at the end need not be safe on the disk before (volatile).
+ * https://docs.kernel.org/filesystems/overlayfs.html */
+static int mount_overlay(struct container *c) {
+    const struct mount overlay = {"overlay",
+                                  "overlay",
+                                  "/",
+                                  c->want.remove && c->fresh
+                                      ? "lowerdir=lower,upperdir=upper,workdir=work,volatile"
+                                      : "lowerdir=lower,upperdir=upper,workdir=work",
+                                  MOUNT_ATTR_NODEV,
+                                  0,
+                                  0,
+                                  false};
+    char path[PATH_MAX];
+    struct statfs f;
+    snprintf(path, sizeof path, "%s/%s", c->want.lib_dir, c->want.name);
+    if (chdir(path) < 0 || did(c, sys_move_mount(c->tree_fds[0], AT_FDCWD, "lower"),
+                               "mount %s on %s/lower", c->want.rootfs, path) < 0)
+        return fail(c, "cannot attach the rootfs to %s/lower", path);
+    int fd = make_file_system(&overlay);
+    if (did(c, fd, "mount overlay: %s", overlay.data) < 0)
+        return fail(c,
+                    "mount overlay: %s and the rootfs must be on ext4, xfs, btrfs or tmpfs for "
+                    "a layer, or use --write-through",
+                    c->want.lib_dir);
+    close_fd(&c->tree_fds[0]);
+    c->tree_fds[0] = fd;
+    if (fstatfs(fd, &f) == 0 && !(f.f_flags & ST_RDONLY)) return 0;
+    errno = ENOSPC; /* overlayfs says nothing when it cannot make its work directory */
+    return fail(c, "mount overlay: %s cannot be written", c->want.lib_dir);
+}
+
+/*
+ * layer: a root that can be written, over a rootfs that is not.
+ *
+ * rootfs and volumes are opened where the host's files are. For the overlay we visit the child's
+ * mount namespace, a copy of the host's: what is attached there is seen nowhere else (on the host,
+ * lower stays empty), and goes with the child. It gets all these mounts as descriptors.
+ */
+static int mount_layer(struct container *c) {
+    const struct wanted *w = &c->want;
+    int fds[MOUNTS], host_fd = -1;
+    size_t count = 0;
+    char path[64];
+    if (!w->write_through && make_layer_directories(c) < 0) return -1;
+    for (size_t i = 0; w->mounts[i].type; i++)
+        if (is_bind(&w->mounts[i]) && (c->tree_fds[i] = open_bind(c, &w->mounts[i])) < 0) return -1;
+    if (!w->write_through) {
+        snprintf(path, sizeof path, "/proc/%lld/ns/mnt", c->made.pid);
+        c->mounts_fd = open(path, O_RDONLY | O_CLOEXEC);
+        host_fd = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
+        /* Without a user namespace the copy still shares with the host what is mounted in it. */
+        if (c->mounts_fd < 0 || host_fd < 0 || setns(c->mounts_fd, CLONE_NEWNS) < 0 ||
+            mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+            return close_fd(&host_fd), fail(c, "cannot enter the child's mounts");
+        const int result = mount_overlay(c);
+        if (setns(host_fd, CLONE_NEWNS) < 0) fail(c, "cannot leave the child's mounts");
+        close_fd(&host_fd);
+        if ((w->remove && c->fresh) || w->detach) close_fd(&c->mounts_fd); /* see end_layer_later */
+        if (result < 0 || c->report.why[0]) return -1;
+    }
+    for (size_t i = 0; w->mounts[i].type; i++)
+        if (is_bind(&w->mounts[i])) fds[count++] = c->tree_fds[i];
+    if (pass_fds(c->go_fd, 'm', fds, count) < 0) return fail(c, "the child is gone");
+    close_trees(c);
+    return 0;
+}
+
+/* A number from a file of the cgroup, or from the line of it that starts with key; -1: max, or it
+ * is not there. */
+static long long read_use(const struct container *c, const char *file, const char *key) {
+    char text[4096];
+    const char *at = read_file(c->cgroup_fd, file, text, sizeof text) >= 0 ? text : NULL;
+    if (at && key && (at = strstr(text, key)) != NULL) at += strlen(key) + 1;
+    return at && isdigit((unsigned char)*at) ? atoll(at) : -1;
+}
+
+/* Wait until fd can be read, or a signal comes that means the end. */
+static int await(struct container *c, int fd) {
+    struct pollfd p[] = {{fd, POLLIN, 0}, {c->signal_fd, POLLIN, 0}};
+    struct signalfd_siginfo s;
+    while (poll(p, 2, -1) >= 0) {
+        if (p[0].revents) return 0;
+        if (read(c->signal_fd, &s, sizeof s) != sizeof s) break;
+        const int n = (int)s.ssi_signo;
+        if (n == SIGINT || n == SIGTERM || n == SIGHUP || n == SIGQUIT) {
+            c->forwarded = n;
+            return refuse(c, "interrupted");
+        }
+    }
+    return fail(c, "cannot wait for the child");
+}
+
+/* The child's next report: FAILED, READY; 0: it ended without a word. */
+static int hear_child(struct container *c) {
+    if (await(c, c->report_fd) < 0) return -1;
+    const ssize_t n = read(c->report_fd, &c->report, sizeof c->report);
+    if (n == sizeof c->report) return (int)c->report.kind;
+    return n < 0 ? fail(c, "cannot hear the child") : 0;
+}
+
+static int child_died(struct container *c) {
+    return refuse(c, "the child died while being set up%s",
+                  read_use(c, "memory.events", "oom_kill") > 0 ? ": --memory is too low" : "");
+}
+
+static void copy_window_size(const struct container *c) {
+    struct winsize size;
+    for (int i = 0; c->has_terminal && i < 3; i++)
+        if (ioctl(i, TIOCGWINSZ, &size) == 0) ioctl(c->terminal_fd, TIOCSWINSZ, &size);
+}
+
+/* The program runs: from now on the directory holds something, and who looks can find it. */
+static int note_start(struct container *c) {
+    struct made *m = &c->made;
+    size_t n = 0;
+    m->started = time(NULL);
+    if (c->dir_fd < 0) return 0; /* exec */
+    m->status = -1;
+    m->remove = c->want.remove && c->fresh; /* --rm: not what was there before */
+    COPY(m->hostname, c->want.hostname);
+    COPY(m->command, c->want.argv[0] ? "" : "(shell)");
+    for (char **word = c->want.argv; *word && n < sizeof m->command; word++)
+        n += (size_t)snprintf(m->command + n, sizeof m->command - n, "%s%s", n ? " " : "", *word);
+    if (write_state(c) < 0) return fail(c, "cannot write the state of %s", c->want.name);
+    if (c->running_fd >= 0 && write(c->running_fd, "", 1) < 0)
+        return refuse(c, "the process that started us is gone");
+    return 0;
+}
+
+/*
+ * go: the child has made its walls, the network stands: let it become the program.
+ *
+ *   engine                              child
+ *                    <--- "ready" ----  (with its terminal, if it has one)
+ *   waits for ip
+ *                    ---- "go" ------>
+ *                    <--- READY ------  just before exec
+ *   end of the pipe  <---------------   the kernel closes it in exec
+ *
+ * READY and the end of the pipe mean: it runs. READY and a failure: exec failed. The end alone: it
+ * was killed. Where neither network nor terminal is waited for, the child need not ask.
+ */
+static int go(struct container *c) {
+    if (c->asks) {
+        int fds[2] = {-1, -1};
+        if (await(c, c->go_fd) < 0) return -1;
+        if (pass_fds(c->go_fd, 0, fds, 2) <= 0) return child_died(c);
+        c->terminal_fd = fds[0];
+        c->slave_fd = fds[1];
+        if (c->has_terminal && fcntl(c->terminal_fd, F_SETFL, O_NONBLOCK) < 0)
+            return fail(c, "cannot take the terminal");
+        copy_window_size(c);
+        if (begin(c, "network") < 0 || finish_network(c) < 0 || begin(c, "go") < 0) return -1;
+        if (pass_fds(c->go_fd, 'g', NULL, 0) < 0) return child_died(c);
+    }
+    int said = hear_child(c);
+    if (said == READY) {
+        said = hear_child(c);
+        if (said == 0) return note_start(c);
+    }
+    return said == 0 ? child_died(c) : -1;
+}
+
+/* ---- 6. The child's steps ---------------------------------------------------------------- */
+
+/* Wait for the engine's word, and what comes with it. Is the engine gone, nobody is to be told. */
+static void hear_engine(struct container *c, int *fds, size_t count) {
+    const int said = pass_fds(c->go_fd, 0, fds, count);
+    if (said == 0) _exit(ENGINE_FAILED);
+    need(c, said, "hear the engine");
+}
+
+/* Groups go first, for a mere user may not change them. Whenever credentials change, the kernel
+ * resets the other two: not dumpable, so that nobody may look into us (CVE-2016-9962), and killed
+ * when the engine dies. prctl(2) */
+static void become_user(struct container *c, uid_t uid, gid_t gid, size_t groups) {
+    must(c, setgroups(groups, c->want.groups), "setgroups");
+    must(c, setresgid(gid, gid, gid), "setresgid %u", gid);
+    must(c, setresuid(uid, uid, uid), "setresuid %u", uid);
+    must(c, prctl(PR_SET_DUMPABLE, 0), "prctl PR_SET_DUMPABLE 0");
+    if (!c->want.bundle) must(c, prctl(PR_SET_PDEATHSIG, SIGKILL), "prctl PR_SET_PDEATHSIG KILL");
+}
+
+/* Of whoever called us nothing is inherited: not the terminal, not the keys (session-keyring(7)).
+ * Then we are root, instead of the unmapped user that clone leaves. */
+static void leave_caller(struct container *c) {
+    enum { JOIN_SESSION_KEYRING = 1 };
+    if (!c->want.keep_files) must(c, setsid(), "setsid");
+    const long keyring = syscall(SYS_keyctl, JOIN_SESSION_KEYRING, NULL);
+    if (keyring < 0 && errno != ENOSYS && errno != EDQUOT) must(c, keyring, "keyctl");
+    become_user(c, 0, 0, 0);
+}
+
+/*
+ * private: nothing done here shows on the host.
+ *
+ * Mounts of a systemd host are shared, so a copied namespace would still pass mounts on; MS_PRIVATE
+ * ends that. mount_namespaces(7)
+ */
+static int leave_host(struct container *c) {
+    const struct mount *mounts = c->want.mounts;
+    int fds[MOUNTS] = {0}, *next = fds;
+    size_t count = 0;
+    if (!c->want.address[0] && !c->want.bundle && c->want.namespaces & CLONE_NEWNET)
+        must(c, unshare(CLONE_NEWNET), "unshare CLONE_NEWNET");
+    for (size_t i = 0; mounts[i].type; i++) count += is_bind(&mounts[i]);
+    hear_engine(c, fds, count); /* which has mapped our user ids meanwhile */
+    for (size_t i = 0; mounts[i].type; i++)
+        if (is_bind(&mounts[i])) c->tree_fds[i] = *next++;
+    leave_caller(c);
+    must(c, mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), "mount --make-rprivate /");
+    for (const char *const *s = c->want.sysctls; *s; s += 2)
+        must(c, write_file(AT_FDCWD, s[0], s[1]), "write %s \"%s\"", s[0], s[1]);
+    return 0;
+}
+
+/*
+ * The place of a path. What lies below one of our mounts is looked for below that very mount: with
+ * --write-through somebody could exchange directories of the rootfs meanwhile. What the kernel and
+ * we rely on must not be behind a link (CVE-2019-19921); other links lead where they lead for the
+ * container.
+ */
+static int open_place(struct container *c, const char *path, int like_fd) {
+    static const char *const fixed[] = {"/proc", "/sys", "/dev"};
+    uint64_t resolve = RESOLVE_IN_ROOT;
+    size_t below = 0, skip = 0;
+    char part[PATH_MAX];
+    for (size_t i = 0; i < COUNT(fixed); i++)
+        if (is_below(path, fixed[i]) || strcmp(path, fixed[i]) == 0) resolve = RESOLVE_NO_SYMLINKS;
+    for (size_t i = 1; i < c->placed && !strstr(path, "/.."); i++)
+        if (is_below(path, c->want.mounts[i].target)) {
+            below = i;
+            skip = strlen(c->want.mounts[i].target);
+        }
+    COPY(part, path + skip + strspn(path + skip, "/"));
+    for (size_t n = strlen(part); n > 0 && part[n - 1] == '/';) part[--n] = '\0';
+    return open_inside(c->tree_fds[below], part, like_fd, resolve);
+}
+
+/* The last mount that was put there; -1: none. */
+static int tree_at(const struct container *c, const char *target) {
+    for (size_t i = c->placed; i-- > 0;)
+        if (strcmp(c->want.mounts[i].target, target) == 0) return c->tree_fds[i];
+    return errno = ENOENT, -1;
+}
+
+/* Attach a mount to its place. */
+static void attach(struct container *c, int tree_fd, const char *what, const char *target) {
+    need(c, tree_fd, "mount %s", what);
+    int at_fd = open_place(c, target, tree_fd);
+    if (at_fd < 0 && errno == ELOOP) {
+        refuse(c, "%s is a symbolic link in the rootfs", target);
+        give_up(c);
+    }
+    need(c, at_fd, "open %s", target);
+    const int result = sys_move_mount(tree_fd, at_fd, "");
+    must(c, result, "mount %s on %s%s", what, target,
+         result < 0 && errno == EINVAL ? ": one is a directory, the other is not" : "");
+    close_fd(&at_fd);
+}
+
+/* Hide a path, if it is there: a file under /dev/null; a directory, which that does not fit, under
+ * an empty one, which is made once, and copied from its first place. */
+static void hide(struct container *c, const char *path) {
+    static const struct mount empty = {"tmpfs",        "tmpfs", "", "size=0,mode=555",
+                                       QUIET | RDONLY, 0,       0,  false};
+    static int empty_fd = -1;
+    int at_fd = open_place(c, path, -1);
+    if (at_fd < 0 && errno == ENOENT) return;
+    need(c, at_fd, "open %s", path);
+    int tree_fd = sys_open_tree(tree_at(c, "/dev/null"), "", 0);
+    int result = tree_fd < 0 ? -1 : sys_move_mount(tree_fd, at_fd, "");
+    if (tree_fd >= 0 && result < 0 && (errno == EINVAL || errno == ENOTDIR)) {
+        close_fd(&tree_fd);
+        tree_fd = empty_fd < 0 ? make_file_system(&empty) : sys_open_tree(empty_fd, "", 0);
+        result = tree_fd < 0 ? -1 : sys_move_mount(tree_fd, at_fd, "");
+        if (empty_fd < 0) empty_fd = dup(tree_fd);
+    }
+    must(c, result, "mask %s", path);
+    close_fd(&tree_fd);
+    close_fd(&at_fd);
+}
+
+/* A path on top of itself, as a mount that cannot be written. */
+static void protect(struct container *c, const char *path) {
+    const struct mount_attr a = {.attr_set = QUIET | RDONLY};
+    int at_fd = open_place(c, path, -1);
+    if (at_fd < 0 && errno == ENOENT) return;
+    need(c, at_fd, "open %s", path);
+    int tree_fd = sys_open_tree(at_fd, "", AT_RECURSIVE);
+    need(c, tree_fd, "open_tree %s", path);
+    need(c, sys_mount_setattr(tree_fd, AT_RECURSIVE, &a), "mount_setattr %s", path);
+    must(c, sys_move_mount(tree_fd, at_fd, ""), "mount %s read-only", path);
+    close_fd(&tree_fd);
+    close_fd(&at_fd);
+}
+
+/* The master of a new terminal of the container's, for the engine, and its slave. pty(7) */
+static void open_terminal(struct container *c, int ptmx_fd) {
+    const int unlocked = 0;
+    need(c, ptmx_fd, "open /dev/pts/ptmx");
+    c->terminal_fd = ptmx_fd;
+    must(c, ioctl(ptmx_fd, TIOCSPTLCK, &unlocked), "TIOCSPTLCK");
+    c->slave_fd = ioctl(ptmx_fd, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
+    need(c, c->slave_fd, "TIOCGPTPEER");
+    must(c, fchown(c->slave_fd, c->want.uid, (gid_t)-1), "chown terminal");
+    for (int i = 0; i < 3; i++)
+        if (c->stdio[i] < 0) c->stdio[i] = c->slave_fd;
+}
+
+/*
+ * mounts: the table, row by row, and then what is hidden or protected.
+ *
+ * Before pivot, because the kernel allows proc and sysfs in a user namespace only where full ones
+ * are visible already, and the host's still are. Device nodes are not made (a user namespace may
+ * not) but are the host's; devpts is a new instance: the host's terminals are not in it.
+ */
+static int place_mounts(struct container *c) {
+    const struct mount *m = c->want.mounts;
+    must(c, sys_move_mount(c->tree_fds[0], AT_FDCWD, "/"), "mount the root on /");
+    must(c, fchdir(c->tree_fds[0]), "fchdir to the root");
+    for (c->placed = 1; m[c->placed].type; c->placed++) {
+        const struct mount *row = &m[c->placed];
+        if (!is_bind(row)) c->tree_fds[c->placed] = make_file_system(row);
+        attach(c, c->tree_fds[c->placed], is_bind(row) ? row->source : row->type, row->target);
+    }
+    int dev_fd = open_place(c, "/dev", c->tree_fds[0]);
+    for (size_t i = 0; i < COUNT(device_links); i++)
+        if (symlinkat(device_links[i][0], dev_fd, device_links[i][1]) < 0 && errno != EEXIST)
+            must(c, -1, "symlink /dev/%s", device_links[i][1]);
+    close_fd(&dev_fd);
+    for (const char *const *path = c->want.masked; *path; path++) {
+        char one[PATH_MAX];
+        const char *digit = strstr(*path, "%d");
+        for (long cpu = 0; digit && cpu < sysconf(_SC_NPROCESSORS_CONF); cpu++) {
+            snprintf(one, sizeof one, "%.*s%ld%s", (int)(digit - *path), *path, cpu, digit + 2);
+            hide(c, one);
+        }
+        if (!digit) hide(c, *path);
+    }
+    for (const char *const *path = c->want.read_only_paths; *path; path++) protect(c, *path);
+    if (c->has_terminal)
+        open_terminal(
+            c, sys_openat2(tree_at(c, "/dev/pts"), "ptmx", O_RDWR | O_NOCTTY, RESOLVE_NO_SYMLINKS));
+    int console_fd = sys_open_tree(c->has_terminal ? c->slave_fd : tree_at(c, "/dev/null"), "", 0);
+    attach(c, console_fd, "console", "/dev/console");
+    close_fd(&console_fd);
+    return 0;
+}
+
+/*
+ * pivot: the root of the mount namespace itself is exchanged, and the old one detached.
+ *
+ * chroot(2) would only change where "/" points for this process, and root can walk out of it. With
+ * pivot_root(".", ".") the old root ends up on top of the new one, from where it is unmounted:
+ * afterwards no path, and no mount, leads to the host's files. pivot_root(2)
+ */
+static int pivot(struct container *c) {
+    const struct mount_attr read_only = {.attr_set = RDONLY};
+    if (c->want.chroot) { /* --without pivot */
+        must(c, chroot("."), "chroot(\".\")");
+        return 0;
+    }
+    must(c, syscall(SYS_pivot_root, ".", "."), "pivot_root(\".\", \".\")");
+    must(c, umount2(".", DETACH), "umount2(\".\", MNT_DETACH)");
+    must(c, chdir("/"), "chdir(\"/\")");
+    if (c->want.read_only)
+        must(c, sys_mount_setattr(c->tree_fds[0], 0, &read_only), "mount -o remount,bind,ro /");
+    if (c->want.root_propagation) /* OCI */
+        must(c, mount(NULL, "/", NULL, c->want.root_propagation, NULL), "propagation of /");
+    return 0;
+}
+
+/* hostname: uts_namespaces(7); and the loopback interface of the new network, which is down. */
+static int set_hostname(struct container *c) {
+    const struct wanted *w = &c->want;
+    struct ifreq lo = {.ifr_name = "lo", .ifr_flags = IFF_UP};
+    if (w->hostname[0])
+        must(c, sethostname(w->hostname, strlen(w->hostname)), "sethostname \"%s\"", w->hostname);
+    if (w->domainname)
+        must(c, setdomainname(w->domainname, strlen(w->domainname)), "setdomainname");
+    if (!(w->namespaces & CLONE_NEWNET)) return 0;
+    int socket_fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    need(c, socket_fd, "socket");
+    must(c, ioctl(socket_fd, SIOCSIFFLAGS, &lo), "ip link set lo up");
+    close_fd(&socket_fd);
+    return 0;
+}
+
+/*
+ * caps: root of the container keeps only the capabilities in its bounding set, another user has
+ * none; none are inheritable, and no set-user-ID program gives more. capabilities(7)
+ */
+static int drop_capabilities(struct container *c) {
+    const uint64_t *want = c->want.capabilities;
+    struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
+    struct __user_cap_data_struct sets[2];
+    for (int i = 0; i < 64; i++) {
+        if (want[BOUNDING] >> i & 1 || prctl(PR_CAPBSET_DROP, i) == 0) continue;
+        if (errno == EINVAL) break; /* no such capability, and none after it */
+        must(c, -1, "drop capability %d", i);
+    }
+    must(c, prctl(PR_SET_KEEPCAPS, 1), "prctl PR_SET_KEEPCAPS");
+    become_user(c, c->want.uid, c->want.gid, c->want.group_count);
+    for (int i = 0; i < 2; i++) {
+        sets[i].permitted = (uint32_t)(want[PERMITTED] >> 32 * i);
+        sets[i].effective = (uint32_t)(want[EFFECTIVE] >> 32 * i);
+        sets[i].inheritable = (uint32_t)(want[INHERITABLE] >> 32 * i);
+    }
+    must(c, syscall(SYS_capset, &header, sets), "capset");
+    must(c, prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0), "clear ambient capabilities");
+    for (int i = 0; i < 64; i++)
+        if (want[AMBIENT] >> i & 1)
+            must(c, prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, i, 0, 0), "ambient %d", i);
+    if (!c->want.new_privileges)
+        must(c, prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "prctl PR_SET_NO_NEW_PRIVS");
+    return 0;
+}
+
+#if defined(__x86_64__)
+#define OUR_ARCH AUDIT_ARCH_X86_64
+#elif defined(__aarch64__)
+#define OUR_ARCH AUDIT_ARCH_AARCH64
+#else
+#error "the system call filter is written for x86_64 and aarch64"
+#endif
+
+enum {
+    DENY = SECCOMP_RET_ERRNO | EPERM,
+    MISSING = SECCOMP_RET_ERRNO | ENOSYS,
+    LAST_CALL = 469, /* file_setattr: the last one that was looked at; newer ones are MISSING */
+};
+
+/* System calls that are denied, unless the container has the capability in front; -1: always. By
+ * number, for what older headers lack. */
+static const struct denied {
+    int unless, calls[14]; /* up to the first 0 */
+} denied[] = {
+    /* mounts: it could undo its read-only and masked paths; namespaces of others */
+    {CAP_SYS_ADMIN,
+     {SYS_mount, SYS_umount2, SYS_pivot_root, SYS_move_mount, SYS_open_tree, SYS_fsopen,
+      SYS_fsconfig, SYS_fsmount, SYS_setns}},
+    {-1, {SYS_mount_setattr, SYS_fspick, 467 /* open_tree_attr */}}, /* writable again */
+    /* files by number instead of by name, past the root */
+    {CAP_DAC_READ_SEARCH, {SYS_open_by_handle_at, SYS_name_to_handle_at}},
+    /* programs, events and memory inside the kernel, where many holes were found */
+    {CAP_SYS_ADMIN, {SYS_bpf, SYS_perf_event_open, SYS_userfaultfd, SYS_fanotify_init}},
+    {CAP_SYS_ADMIN, {459 /* lsm_get_self_attr */, 460 /* lsm_set_self_attr */, 461 /* lsm_list */}},
+    {-1, {SYS_io_uring_setup, SYS_io_uring_enter, SYS_io_uring_register}},
+    {CAP_SYS_MODULE, {SYS_init_module, SYS_finit_module, SYS_delete_module}},
+    /* keys belong to the user, not to a namespace */
+    {-1, {SYS_add_key, SYS_request_key, SYS_keyctl}},
+    /* the machine as a whole: another kernel, its clock, swap, accounting, log, devices' ports */
+    {CAP_SYS_BOOT, {SYS_kexec_load, SYS_kexec_file_load, SYS_reboot}},
+    {CAP_SYS_TIME, {SYS_settimeofday, SYS_clock_settime}},
+    {CAP_SYS_ADMIN, {SYS_swapon, SYS_swapoff, SYS_quotactl, SYS_quotactl_fd}},
+    {CAP_SYS_PACCT, {SYS_acct}},
+    {CAP_SYSLOG, {SYS_syslog}},
+#ifdef __x86_64__
+    {CAP_SYS_RAWIO, {SYS_iopl, SYS_ioperm}},
+#endif
+    /* other processes' internals and memory placement */
+    {CAP_SYS_PTRACE, {SYS_kcmp, SYS_pidfd_getfd, SYS_process_madvise}},
+    {CAP_SYS_NICE, {SYS_move_pages, SYS_migrate_pages}},
+};
+
+/* Those that are denied for an argument, of which the kernel looks at the low 32 bits. */
+static const struct denied_argument {
+    int unless, call;
+    struct test test;
+} denied_arguments[] = {
+    /* in a user namespace of its own it would have all capabilities again */
+    {CAP_SYS_ADMIN, SYS_clone, {0, EQ, CLONE_NEWUSER, CLONE_NEWUSER}},
+    {CAP_SYS_ADMIN, SYS_unshare, {0, EQ, CLONE_NEWUSER, CLONE_NEWUSER}},
+    /* a mount that is read-only or without devices stays so */
+    {-1, SYS_mount, {3, EQ, MS_REMOUNT, MS_REMOUNT}},
+    /* pushes input into a terminal, which may be the host's */
+    {-1, SYS_ioctl, {1, EQ, UINT32_MAX, TIOCSTI}},
+    {-1, SYS_ioctl, {1, EQ, UINT32_MAX, TIOCLINUX}},
+    /* sockets that lead to the hypervisor, or to old corners of the kernel (CVE-2026-31431) */
+    {-1, SYS_socket, {0, EQ, UINT32_MAX, AF_VSOCK}},
+    {-1, SYS_socket, {0, EQ, UINT32_MAX, AF_ALG}},
+    {-1, SYS_socket, {0, EQ, UINT32_MAX, AF_RXRPC}},
+};
+
+/* The default filter as rules: everything but these is allowed. */
+static size_t default_rules(uint64_t capabilities, struct rule *rules) {
+    struct rule *r = rules;
+    /* clone3 passes its flags in memory, where a filter cannot look: libc then uses clone. */
+    *r++ = (struct rule){SYS_clone3, MISSING, 0, {{0}}};
+    for (size_t i = 0; i < COUNT(denied); i++)
+        for (const int *call = denied[i].calls; *call; call++)
+            if (denied[i].unless < 0 || !(capabilities >> denied[i].unless & 1))
+                *r++ = (struct rule){*call, DENY, 0, {{0}}};
+    for (size_t i = 0; i < COUNT(denied_arguments); i++)
+        if (denied_arguments[i].unless < 0 || !(capabilities >> denied_arguments[i].unless & 1))
+            *r++ = (struct rule){denied_arguments[i].call, DENY, 1, {denied_arguments[i].test}};
+    return (size_t)(r - rules);
+}
+
+/* A program in classic BPF: it loads a field of struct seccomp_data into its one register, and
+ * compares, and jumps (counted in instructions) or returns a verdict. seccomp(2) */
+struct filter {
+    struct sock_filter code[BPF_MAXINSNS];
+    unsigned count;
+    uint32_t otherwise;
+};
+
+enum { NEXT_RULE = 255, LOAD = BPF_LD | BPF_W | BPF_ABS, JUMP = BPF_JMP | BPF_K, RETURN = BPF_RET };
+
+static void emit(struct filter *f, int code, uint32_t value, unsigned yes, unsigned no) {
+    if (f->count < BPF_MAXINSNS)
+        f->code[f->count++] =
+            (struct sock_filter){(uint16_t)code, (uint8_t)yes, (uint8_t)no, value};
+}
+
+/*
+ * One test of an argument, which has 64 bits, with a register of 32: first the high half, then the
+ * low one. Falls through when it holds, and jumps to NEXT_RULE when it does not. As an example,
+ * `argument 1 >= 0x100000005`:
+ *
+ *   load high half of argument 1
+ *   and  0xffffffff              (the mask)
+ *   if > 1  jump over 4: holds
+ *   if == 1 go on,               else NEXT_RULE
+ *   load low half
+ *   and  0xffffffff
+ *   if >= 5 go on: holds,        else NEXT_RULE
+ */
+static void emit_test(struct filter *f, const struct test *t) {
+    const uint32_t offset = (uint32_t)(offsetof(struct seccomp_data, args) + 8UL * t->argument);
+    const uint32_t high = (uint32_t)(t->value >> 32), low = (uint32_t)t->value;
+    const bool negated = t->compare == NE || t->compare == LT || t->compare == LE;
+    /* LT is not GE, LE is not GT, NE is not EQ: where the one holds, the other does not. */
+    const unsigned holds = negated ? NEXT_RULE : 0, fails = negated ? 0 : NEXT_RULE;
+    const bool equal = t->compare == EQ || t->compare == NE;
+    const int last = equal ? BPF_JEQ : t->compare == GE || t->compare == LT ? BPF_JGE : BPF_JGT;
+    emit(f, LOAD, offset + 4, 0, 0); /* both machines are little-endian */
+    emit(f, BPF_ALU | BPF_AND, (uint32_t)(t->mask >> 32), 0, 0);
+    if (!equal) emit(f, JUMP | BPF_JGT, high, negated ? NEXT_RULE : 4, 0);
+    emit(f, JUMP | BPF_JEQ, high, 0, negated ? 3 : NEXT_RULE);
+    emit(f, LOAD, offset, 0, 0);
+    emit(f, BPF_ALU | BPF_AND, (uint32_t)t->mask, 0, 0);
+    emit(f, JUMP | last, low, holds, fails);
+}
+
+/* The rules of one call, in their order: the first of which all tests hold decides. */
+static void emit_rules(struct filter *f, const struct rule *r, const struct rule *end) {
+    bool decided = false;
+    for (; r < end && !decided; r++) {
+        const unsigned start = f->count;
+        for (unsigned i = 0; i < r->count; i++) emit_test(f, &r->tests[i]);
+        emit(f, RETURN, r->action, 0, 0);
+        for (unsigned i = start; i < f->count; i++) { /* the next rule begins here */
+            if (f->code[i].jt == NEXT_RULE) f->code[i].jt = (uint8_t)(f->count - i - 1);
+            if (f->code[i].jf == NEXT_RULE) f->code[i].jf = (uint8_t)(f->count - i - 1);
+        }
+        decided = r->count == 0;
+    }
+    if (!decided) emit(f, RETURN, f->otherwise, 0, 0);
+}
+
+/* Rules sorted by their call, searched by halves: with 300 rules 9 comparisons are enough. */
+static void emit_search(struct filter *f, const struct rule *r, const struct rule *end) {
+    const struct rule *middle = r + (end - r) / 2;
+    if (r == end) {
+        emit(f, RETURN, f->otherwise, 0, 0);
+    } else if (r->call == end[-1].call) {
+        emit(f, JUMP | BPF_JEQ, (uint32_t)r->call, 1, 0);
+        emit(f, RETURN, f->otherwise, 0, 0);
+        emit_rules(f, r, end);
+    } else {
+        while (middle > r && middle[-1].call == middle->call) middle--;
+        while (middle == r || middle[-1].call == middle->call) middle++;
+        emit(f, JUMP | BPF_JGE, (uint32_t)middle->call, 0, 1);
+        const unsigned jump = f->count;
+        emit(f, JUMP | BPF_JA, 0, 0, 0); /* may be far, which the others' 8 bits cannot say */
+        emit_search(f, r, middle);
+        f->code[jump].k = f->count - jump - 1;
+        emit_search(f, middle, end);
+    }
+}
+
+static int compare_calls(const void *a, const void *b) {
+    const struct rule *one = a, *two = b;
+    return one->call != two->call ? one->call - two->call : one < two ? -1 : one > two;
+}
+
+/* seccomp: the kernel runs the filter before each system call. Other ABIs of the processor have
+ * other numbers for the same calls, so they are refused. */
+static int filter_calls(struct container *c) {
+    static struct filter f;
+    struct rule *rules = c->want.rules;
+    if (!rules) return 0;
+    f.otherwise = c->want.otherwise;
+    qsort(rules, c->want.rule_count, sizeof *rules, compare_calls);
+    emit(&f, LOAD, offsetof(struct seccomp_data, arch), 0, 0);
+    emit(&f, JUMP | BPF_JEQ, OUR_ARCH, 1, 0);
+    emit(&f, RETURN, SECCOMP_RET_KILL_PROCESS, 0, 0);
+    emit(&f, LOAD, offsetof(struct seccomp_data, nr), 0, 0);
+    emit(&f, JUMP | BPF_JGT, (uint32_t)c->want.last_call, 0, 1); /* x32's have a high bit, too */
+    emit(&f, RETURN, MISSING, 0, 0);
+    emit_search(&f, rules, rules + c->want.rule_count);
+    const struct sock_fprog program = {(unsigned short)f.count, f.code};
+    if (f.count == BPF_MAXINSNS) refuse(c, "the filter is too long"), give_up(c);
+    must(c, syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, c->want.filter_flags, &program),
+         "seccomp SET_MODE_FILTER, %u instructions", f.count);
+    return 0;
+}
+
+/* Why exec failed, in the status and the words that shells use. */
+static int explain_exec(struct container *c, const char *program) {
+    const int error = errno;
+    c->report.status = error == ENOENT || error == ENOTDIR ? NOT_FOUND : NOT_EXECUTABLE;
+    if (error == ENOENT && strchr(program, '/') && access(program, F_OK) == 0)
+        return refuse(c, "%s is there, but its interpreter or loader is not in the rootfs",
+                      program);
+    if (error == ENOENT)
+        return refuse(c, "%s: not found in the container%s", program,
+                      c->want.argv[0] ? "" : ": is the rootfs a root file system?");
+    if (error == ENOEXEC) return refuse(c, "%s: not a program for this machine", program);
+    errno = error;
+    return fail(c, "%s", program);
+}
+
+/* Tell the engine that all walls stand, and wait until the network does, too. An engine that died
+ * before we asked the kernel to be killed with it is found out here. */
+static void ask_engine(struct container *c) {
+    int fds[] = {c->terminal_fd, c->slave_fd};
+    char byte;
+    if (c->asks) {
+        need(c, pass_fds(c->go_fd, 'r', fds, c->has_terminal ? 2 : 0), "tell the engine");
+        hear_engine(c, NULL, 0);
+    } else if (recv(c->go_fd, &byte, 1, MSG_DONTWAIT) == 0) {
+        _exit(ENGINE_FAILED);
+    }
+}
+
+/*
+ * exec: when the network stands, become the program.
+ *
+ * Just before, every descriptor but 0, 1, 2 is closed, because one open directory of the host would
+ * be a way out; only then the working directory is entered, and checked to be inside: it may be a
+ * link to /proc/self/fd/7 (CVE-2024-21626).
+ */
+static int execute(struct container *c) {
+    static char *shell[2];
+    const struct report ready = {.kind = READY};
+    char cwd[PATH_MAX], **argv = c->want.argv;
+    sigset_t none;
+    ask_engine(c);
+    if (!argv[0]) {
+        shell[0] = access("/bin/bash", X_OK) == 0 ? "/bin/bash" : "/bin/sh";
+        argv = shell;
+    }
+    for (int i = 0; i < 3; i++)
+        if (c->stdio[i] >= 0) must(c, dup2(c->stdio[i], i), "dup2 %d", i);
+    if (c->has_terminal)
+        must(c, ioctl(isatty(0) ? 0 : isatty(1) ? 1 : 2, TIOCSCTTY, 0), "TIOCSCTTY");
+    if (c->report_fd != REPORT_FD) must(c, dup3(c->report_fd, REPORT_FD, O_CLOEXEC), "dup3");
+    c->report_fd = REPORT_FD;
+    if (!c->want.keep_files) /* --without descriptors */
+        must(c, syscall(SYS_close_range, REPORT_FD + 1, ~0U, 0), "close_range");
+    must(c, chdir(c->want.cwd), "-w %s", c->want.cwd);
+    const char *inside = getcwd(cwd, sizeof cwd);
+    if (!inside && errno != ENOENT) return fail(c, "getcwd");
+    if (!inside || cwd[0] != '/')
+        return refuse(c, "the working directory is outside of the container");
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    signal(SIGPIPE, SIG_DFL);
+    umask(c->want.umask);
+    need(c, write(REPORT_FD, &ready, sizeof ready), "tell the engine");
+    environ = c->want.environment;
+    execvp(argv[0], argv);
+    return explain_exec(c, argv[0]);
+}
+
+/* ---- 7. Serve: terminal, output, signals ------------------------------------------------- */
+
+/* One direction: bytes read that could not be written yet. */
+struct stream {
+    int *from, *to;
+    size_t start, end;
+    char data[8192];
+};
+
+enum { INPUT, OUTPUT, ERRORS, TERMINAL, STREAMS };
+
+/* What is the caller's stays open. */
+static void close_end(int *fd) {
+    if (*fd > STDERR_FILENO) close(*fd);
+    *fd = -1;
+}
+
+/* Move what can be moved without waiting: a writable pipe takes PIPE_BUF bytes. When nobody can
+ * read it any more, its writer is told, too (SIGPIPE). */
+static void pump(struct stream *s, bool may_read, bool may_write) {
+    if (may_read) {
+        const ssize_t n = read(*s->from, s->data, sizeof s->data);
+        s->start = 0;
+        s->end = n > 0 ? (size_t)n : 0;
+        if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) close_end(s->from);
+    } else if (may_write) {
+        const size_t left = s->end - s->start;
+        const ssize_t n = write(*s->to, s->data + s->start, left < PIPE_BUF ? left : PIPE_BUF);
+        if (n > 0)
+            s->start += (size_t)n;
+        else if (errno != EAGAIN && errno != EINTR)
+            s->start = s->end;
+        if (n < 0 && errno == EPIPE) close_end(s->from);
+    }
+}
+
+/* Keep the log bounded: at LOG_BYTES it becomes log.1, in place of the older one. A container that
+ * floods it waits for us: at a buffer each millisecond that costs little outside of its limits. */
+static void turn_log(struct container *c) {
+    usleep(1000);
+    if (c->log_fd >= 0 && lseek(c->log_fd, 0, SEEK_CUR) < LOG_BYTES) return;
+    if (c->log_fd >= 0) renameat(c->dir_fd, "log", c->dir_fd, "log.1");
+    close_fd(&c->log_fd);
+    c->log_fd = openat(c->dir_fd, "log", O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+}
+
+/* In the background the terminal is the shell's. (-1: it is not the one that controls us.) */
+static bool in_foreground(void) {
+    const pid_t group = tcgetpgrp(0);
+    return group < 0 || group == getpgrp();
+}
+
+/* Our terminal becomes a plain wire, because echo and editing are done by the container's own; or
+ * again what it was. */
+static void set_terminal(bool raw) {
+    static struct termios saved;
+    static bool is_raw;
+    struct termios t;
+    if (!isatty(0) || !in_foreground() || raw == is_raw || (raw && tcgetattr(0, &saved) < 0))
+        return;
+    t = saved;
+    if (raw) cfmakeraw(&t);
+    if (raw && !(isatty(1) && isatty(2))) t.c_oflag = saved.c_oflag; /* others write to it */
+    tcsetattr(0, TCSANOW, &t);
+    is_raw = raw;
+}
+
+/* Does the process catch, ignore or wait for this signal? One that blocks it may wait for it, as
+ * inits do, unless it is a shell between two commands (which catches CHLD). */
+static bool handles_signal(long long pid, int number) {
+    char path[64], text[64];
+    const uint64_t caught = signal_set(pid, "SigCgt:"), ignored = signal_set(pid, "SigIgn:");
+    const uint64_t blocked = caught >> (SIGCHLD - 1) & 1 ? 0 : signal_set(pid, "SigBlk:");
+    snprintf(path, sizeof path, "/proc/%lld/syscall", pid); /* in sigwait(3) it is not blocked */
+    if (read_file(AT_FDCWD, path, text, sizeof text) > 0 && atoi(text) == SYS_rt_sigtimedwait)
+        return true;
+    return (blocked | ignored | caught) >> (number - 1) & 1;
+}
+
+/* Pass a signal on. The kernel drops what a PID namespace's first process has no handler for, even
+ * SIGTERM; then we do what would have happened to any other process: it ends. */
+static void forward(struct container *c, int number) {
+    const bool end = number == SIGTERM || number == SIGHUP;
+    if (number == SIGWINCH) return copy_window_size(c);
+    if (end) alarm(WAIT_SECONDS); /* to end in; then comes SIGALRM */
+    const bool dropped =
+        number == SIGALRM || (c->join_fd < 0 && !handles_signal(c->made.pid, number));
+    if ((dropped || end) && number != SIGALRM) c->forwarded = number;
+    if (c->join_fd >= 0 && number != SIGALRM)
+        kill(-(pid_t)c->made.pid, number); /* exec: as a terminal would, to all of its session */
+    else
+        sys_pidfd_send_signal(c->pid_fd, dropped ? SIGKILL : number);
+}
+
+/* One look at everything, for so many milliseconds (-1: until there is something). Returns whether
+ * there was something. */
+static bool relay(struct container *c, struct stream *streams, int milliseconds) {
+    struct pollfd p[2 + 2 * STREAMS] = {{c->ended ? -1 : c->pid_fd, POLLIN, 0},
+                                        {c->signal_fd, POLLIN, 0}};
+    struct signalfd_siginfo s;
+    for (int i = 0; i < STREAMS; i++) {
+        if (*streams[i].to < 0) streams[i].start = streams[i].end; /* no place to go to */
+        const bool waits = streams[i].start < streams[i].end;
+        p[2 + 2 * i] = (struct pollfd){waits ? -1 : *streams[i].from, POLLIN, 0};
+        p[3 + 2 * i] = (struct pollfd){waits ? *streams[i].to : -1, POLLOUT, 0};
+    }
+    if (c->has_terminal && isatty(0) && !c->ended) {
+        set_terminal(true);
+        if (!in_foreground()) { /* look again from time to time */
+            p[2].fd = -1;
+            milliseconds = 200;
+        }
+    }
+    if (poll(p, COUNT(p), milliseconds) <= 0) return false;
+    if (p[1].revents && read(c->signal_fd, &s, sizeof s) == sizeof s) forward(c, (int)s.ssi_signo);
+    for (int i = 0; i < STREAMS; i++) pump(&streams[i], p[2 + 2 * i].revents, p[3 + 2 * i].revents);
+    if (*streams[INPUT].from < 0 && streams[INPUT].start == streams[INPUT].end)
+        close_end(&c->ours[0]); /* the end of our input is the end of the program's */
+    if (c->want.detach && p[2 + 2 * OUTPUT].revents) turn_log(c);
+    c->ended |= p[0].revents != 0;
+    return true;
+}
+
+/* Until the program has ended, and all that it wrote is passed on; after a signal nobody waits for
+ * a reader that is slow. Returns the exit status for the shell. */
+static int serve(struct container *c) {
+    static struct stream streams[STREAMS];
+    static int fds[] = {0, 1, 2};
+    int *const shown = &fds[isatty(1) ? 1 : isatty(2) ? 2 : 0], status = 0;
+    streams[INPUT] = (struct stream){.from = &fds[0], .to = &c->ours[0]};
+    streams[OUTPUT] = (struct stream){.from = &c->ours[1], .to = &fds[1]};
+    streams[ERRORS] = (struct stream){.from = &c->ours[2], .to = &fds[2]};
+    streams[TERMINAL] = (struct stream){.from = &c->terminal_fd, .to = shown};
+    if (c->has_terminal && isatty(0)) streams[INPUT].to = &c->terminal_fd;
+    if (c->want.detach) {
+        int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+        for (int i = 0; i < 3; i++) dup2(null_fd, i);
+        close_fd(&null_fd);
+        streams[INPUT].from = &c->ours[0]; /* closed */
+        streams[OUTPUT].to = &c->log_fd;
+        turn_log(c);
+    }
+    while (!c->ended) relay(c, streams, -1);
+    set_terminal(false);
+    fds[0] = -1;
+    for (bool waits = true; waits;) {
+        while (relay(c, streams, 0)) {
+        }
+        waits = false;
+        for (int i = OUTPUT; i < STREAMS; i++) waits |= streams[i].start < streams[i].end;
+        waits = waits && !c->forwarded && relay(c, streams, -1);
+    }
+    close_fd(&c->log_fd);
+    waitpid((pid_t)c->made.pid, &status, 0);
+    if (!WIFSIGNALED(status)) return WEXITSTATUS(status);
+    if (WTERMSIG(status) == SIGKILL && read_use(c, "memory.events", "oom_kill") > 0) {
+        warn("%s was killed: it needed more memory than its limit; see --memory", c->want.name);
+        usleep(300000); /* before its cgroup goes: those that serve an exec look there, too */
+    }
+    return 128 + (c->forwarded ? c->forwarded : WTERMSIG(status));
+}
+
+/* ==== Part II: Living with containers ====================================================== */
+
+/* ---- State, and what a killed engine left ------------------------------------------------ */
+
+/* A string that lives as long as we do. */
+__attribute__((format(printf, 1, 2))) static char *keep(const char *format, ...) {
+    static char all[1 << 22], *end = all;
+    const size_t left = (size_t)(all + sizeof all - end);
+    va_list args;
+    va_start(args, format);
+    const size_t n = (size_t)vsnprintf(end, left, format, args);
+    va_end(args);
+    if (n >= left) die("too many words");
+    end += n + 1;
+    return end - n - 1;
+}
+
+/* For people and JSON: what is no UTF-8 character, or moves a cursor, becomes '?'. RFC 3629 */
+static void make_printable(char *text) {
+    static const uint32_t least[] = {' ', 0xa0, 0x800, 0x10000};
+    unsigned char *s = (unsigned char *)text;
+    for (size_t n; *s; s += n) {
+        const size_t more = *s < 0xc0 ? 0 : *s < 0xe0 ? 1 : *s < 0xf0 ? 2 : 3;
+        uint32_t character = *s & (more ? 0x3fU >> more : 0xff);
+        for (n = 1; n <= more && (s[n] & 0xc0) == 0x80; n++)
+            character = character << 6 | (s[n] & 0x3f);
+        const bool surrogate = character >= 0xd800 && character < 0xe000;
+        if (n > more && character >= least[more] && *s < 0xf5 && character <= 0x10ffff &&
+            !surrogate && (more || character < 0x7f))
+            continue;
+        *s = '?';
+        n = 1;
+    }
+}
+
+/*
+ * What is known of a container, under the names that state, list --json and inspect have for it: a
+ * field of struct made (size 0: a number), which outlives the process in the state file, or what
+ * a file of its cgroup says now, as a whole or in the line that begins so.
+ */
 /* clang-format off */
-static const struct option long_options[] = {
-    {"cpus", 1, NULL, 'C'},     {"memory", 1, NULL, 'M'},    {"pids", 1, NULL, 'P'},
-    {"bridge", 1, NULL, 'b'},   {"hostname", 1, NULL, 'H'},  {"userns", 1, NULL, 'U'},
-    {"cap-add", 1, NULL, 'A'},  {"cap-drop", 1, NULL, 'D'},  {"seccomp", 1, NULL, 'S'},
-    {"rm", 0, NULL, 'R'},       {"read-only", 0, NULL, 'r'}, {"write-through", 0, NULL, 'W'},
-    {"detach", 0, NULL, 'd'},   {"json", 0, NULL, 'j'},      {"force", 0, NULL, 'f'},
-    {"help", 0, NULL, 'h'},     {"version", 0, NULL, 'V'},   {NULL, 0, NULL, 0},
-};
-
-static const struct command commands[] = {
-    {"list", "qj", 0, 0, list},
-    {"ps", "qj", 0, 0, list},
-    {"inspect", "", 1, 1, inspect},
-    {"exec", "+ewu", 1, INT_MAX, exec_in},
-    {"update", "CMPf", 1, 1, update},
-    {"stop", "*t", 1, INT_MAX, stop},
-    {"kill", "", 1, 2, send_signal},
-    {"delete", "*f", 1, INT_MAX, delete},
-    {"run", "+CMPbHUADSRrWdewuv", 3, INT_MAX, run}, /* the last: when it is none of these words */
-};
-
-/* In the order of their numbers in capabilities(7). */
-static const char capability_names[] =
-    "chown dac_override dac_read_search fowner fsetid kill setgid setuid setpcap "
-    "linux_immutable net_bind_service net_broadcast net_admin net_raw ipc_lock ipc_owner "
-    "sys_module sys_rawio sys_chroot sys_ptrace sys_pacct sys_admin sys_boot sys_nice "
-    "sys_resource sys_time sys_tty_config mknod lease audit_write audit_control setfcap "
-    "mac_override mac_admin syslog wake_alarm block_suspend audit_read perfmon bpf "
-    "checkpoint_restore ";
-
-/* Defaults: docker's capabilities without MKNOD, and nothing made yet. */
-#define CAP(name) (1LL << CAP_##name)
-static const struct container blank = {
-    .capabilities = CAP(CHOWN) | CAP(DAC_OVERRIDE) | CAP(FOWNER) | CAP(FSETID) | CAP(KILL) |
-                    CAP(SETGID) | CAP(SETUID) | CAP(SETPCAP) | CAP(NET_BIND_SERVICE) |
-                    CAP(NET_RAW) | CAP(SYS_CHROOT) | CAP(AUDIT_WRITE) | CAP(SETFCAP),
-    .bridge = "cebr0", .cwd = "/", .users = AUTO, .seccomp = ON, .seconds = STOP_SECONDS,
-    .stdio = {0, 1, 2}, .uid = -1, .gid = -1, .pid = -1, .status = -1, .fds = {[0 ... FDS - 1] = -1},
+#define TEXT(field)   {#field, offsetof(struct made, field), sizeof((struct made *)0)->field, NULL, NULL}
+#define NUMBER(field) {#field, offsetof(struct made, field), 0, NULL, NULL}
+static const struct field {
+    const char *key;
+    size_t offset, size;
+    const char *file, *line;
+} fields[] = {
+    TEXT(rootfs), TEXT(address), TEXT(bridge), TEXT(gateway), TEXT(hostname), TEXT(command),
+    TEXT(cgroup), TEXT(bundle), TEXT(boot), NUMBER(pid), NUMBER(start), NUMBER(started),
+    NUMBER(status), NUMBER(users), NUMBER(base), NUMBER(remove), NUMBER(prefix), NUMBER(engine),
+    NUMBER(engine_start),
+    {"cpu_max", 0, 0, "cpu.max", NULL},       {"cpu_usec", 0, 0, "cpu.stat", "usage_usec"},
+    {"memory", 0, 0, "memory.current", NULL}, {"cpu_throttled", 0, 0, "cpu.stat", "nr_throttled"},
+    {"memory_max", 0, 0, "memory.max", NULL}, {"oom_kills", 0, 0, "memory.events", "oom_kill"},
+    {"pids", 0, 0, "pids.current", NULL},     {"pids_max", 0, 0, "pids.max", NULL},
 };
 /* clang-format on */
 
-static void parse_options(struct container *c, const struct command *, int argc, char **argv);
-
-/* What was printed must arrive, unless its reader has gone (grep -q). Returns the exit status. */
-static int flush_output(int status) {
-    if (fflush(stdout) != 0 && errno != EPIPE) die("standard output: %s", strerror(errno));
-    return status;
+static const struct field *find_field(const char *key) {
+    const struct field *f = fields;
+    while (f < fields + COUNT(fields) && strcmp(f->key, key) != 0) f++;
+    return f < fields + COUNT(fields) ? f : NULL;
 }
 
-static int run_command(const struct command *command, struct container *c, char **argv) {
-    const int status = command->run(c, argv);
-    close_all(c);
-    return flush_output(status);
+/* The value of a field as text; a number that there is not is -1. */
+static const char *field_text(const struct container *c, const struct field *f) {
+    const char *at = (const char *)&c->made + f->offset;
+    if (f->size) return at;
+    return keep("%lld",
+                f->file ? read_use(c, f->file, f->line) : *(const long long *)(const void *)at);
 }
 
-int main(int argc, char **argv) {
-    struct container c = blank;
-    const struct command *command = commands, *last = &commands[COUNT(commands) - 1];
+/* KEY=VALUE lines, in one write of a fixed length, in place: to replace a file by another makes
+ * ext4 wait for the disk. Behind them stand the words of the command line, for exec and start. */
+static int write_state(struct container *c) {
+    char text[RECORD];
+    size_t n = 0;
+    make_printable(c->made.command);
+    for (const struct field *f = fields; !f->file && n < sizeof text; f++)
+        n += (size_t)snprintf(text + n, sizeof text - n, "%s=%s\n", f->key, field_text(c, f));
+    if (n >= sizeof text) return errno = ENAMETOOLONG, -1;
+    memset(text + n, '\n', sizeof text - n);
+    int fd = openat(c->dir_fd, "state", O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+    bool done = fd >= 0 && pwrite(fd, text, sizeof text, 0) == RECORD;
+    if (done && c->words && c->made.started)
+        done = pwrite(fd, c->words, c->words_size, RECORD) == (ssize_t)c->words_size &&
+               ftruncate(fd, RECORD + (off_t)c->words_size) == 0;
+    close_fd(&fd);
+    return done ? 0 : -1;
+}
 
-    c.words = argv;
-    setlocale(LC_CTYPE, "C.UTF-8"); /* for make_printable */
-    /* A file opened as 0, 1 or 2 would become the container's input or output. */
-    while (fcntl(STDERR_FILENO, F_GETFD) < 0)
-        if (open("/dev/null", O_RDWR) < 0) return ENGINE_FAILED;
-    for (int i = 0; i < 3; i++) {
-        struct stat s;
-        if (fstat(i, &s) == 0 && S_ISDIR(s.st_mode)) /* a way out: CVE-2024-21626 */
-            die("descriptor %d is a directory: a file, a pipe or a terminal is needed", i);
+/* What is not there, or makes no sense, is 0 or empty, and status -1: that does no harm. */
+static int read_state(struct made *m, int lib_fd, const char *name) {
+    char text[RECORD + 1], *rest = text, *line;
+    *m = (struct made){.status = -1};
+    const ssize_t length = read_file(lib_fd, keep("%s/state", name), text, sizeof text);
+    if (length < 0) return -1;
+    while ((line = strsep(&rest, "\n")) != NULL) {
+        char *value = strchr(line, '=');
+        if (value) *value++ = '\0';
+        const struct field *f = value ? find_field(line) : NULL;
+        if (!f || f->file) continue;
+        char *at = (char *)m + f->offset;
+        if (f->size)
+            snprintf(at, f->size, "%s", value);
+        else
+            *(long long *)(void *)at = atoll(value);
     }
-    syscall(SYS_close_range, 3, ~0U, 0); /* the caller's files are not ours to keep open */
-    while (command < last && (argc < 2 || strcmp(argv[1], command->name) != 0)) command++;
-    const int skip = command < last; /* the command's own word */
-    parse_options(&c, command, argc - skip, argv + skip);
-    argv += skip + optind;
-    const int words = argc - skip - optind;
-    if (skip && (words < command->low || words > command->high))
-        die("too %s words for %s; see container_engine --help",
-            words < command->low ? "few" : "many", command->name);
-    if (words > 0 && words < command->low && access(argv[0], F_OK) < 0)
-        die("'%s' is neither a command nor a rootfs; see container_engine --help", argv[0]);
-    if (words < command->low)
-        die("too few words: <rootfs> <name> <ip>|none, or a command such as list, is needed; see "
-            "container_engine --help");
-    if (geteuid() != 0) die("must be run as root: sudo %s ...", c.words[0]);
-    umask(022);
-    signal(SIGPIPE, SIG_IGN);
-    if (command->options[0] != '*') return run_command(command, &c, argv);
-    int failed = 0;
-    for (int i = 0; i < words; i++) { /* one that fails does not keep the others from it */
-        int status = -1;
-        const pid_t pid = fork();
-        if (pid == 0) return run_command(command, &c, &argv[i]);
-        if (pid > 0) waitpid(pid, &status, 0);
-        failed |= status != 0;
+    if (length < RECORD) m->remove = 0; /* torn: nothing is deleted on its word */
+    return 0;
+}
+
+/* Process numbers, and their start times, begin anew with each boot. random(4) */
+static const char *this_boot(void) {
+    static char boot[37];
+    if (!boot[0]) read_file(AT_FDCWD, "/proc/sys/kernel/random/boot_id", boot, sizeof boot);
+    return boot;
+}
+
+/* Numbers are given out again; number, start and boot together are not. */
+static bool is_alive(const struct made *m, long long pid, long long start) {
+    return pid > 0 && start > 0 && strcmp(m->boot, this_boot()) == 0 && start_time(pid) == start;
+}
+static bool runs(const struct made *m) {
+    return is_alive(m, m->pid, m->start);
+}
+static bool has_engine(const struct made *m) {
+    return is_alive(m, m->engine, m->engine_start);
+}
+
+/*
+ * A lock makes engines take turns; it never says who lives. The host's lock, on the directory of
+ * all containers, is the one under which names and addresses are claimed; env.sh takes it, too. It
+ * is held for a moment only. flock(2)
+ */
+static int lock_host(struct container *c) {
+    const char *dir = c->want.lib_dir;
+    struct stat ours, there;
+    for (int i = 0; i < WAIT_SECONDS * 200; i++) {
+        if (c->lib_fd < 0 && mkdir(dir, 0700) < 0 && errno != EEXIST)
+            return fail(c, "mkdir %s", dir);
+        if (c->lib_fd < 0) c->lib_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (c->lib_fd < 0) return fail(c, "open %s", dir);
+        if (flock(c->lib_fd, LOCK_EX | LOCK_NB) == 0) {
+            /* env.sh clean removes an empty one. */
+            if (stat(dir, &there) == 0 && fstat(c->lib_fd, &ours) == 0 &&
+                there.st_ino == ours.st_ino)
+                return 0;
+            close_fd(&c->lib_fd);
+        } else if (errno != EWOULDBLOCK || usleep(5000) < 0) {
+            break;
+        }
     }
-    return failed ? ENGINE_FAILED : 0;
+    return fail(c, "%s: cannot lock it, another engine or env.sh may hang", dir);
+}
+static void unlock_host(struct container *c) {
+    if (c->lib_fd >= 0) flock(c->lib_fd, LOCK_UN);
+}
+
+/* Give the directory a name that no container can have, under the host's lock: from then on the
+ * container is gone, whoever removes the rest, and however long that takes. */
+static void set_aside(struct container *c) {
+    renameat(c->lib_fd, c->want.name, c->lib_fd,
+             keep(".deleted.%s.%d.%lld", c->want.name, getpid(), c->made.start));
+}
+
+/* Remove what was set aside, by us or by somebody who was killed then; not under the lock. On the
+ * host lower is empty: were a rootfs still attached to it, it would be emptied. */
+static int remove_set_aside(struct container *c) {
+    char *argv[] = {"rm", "-rf", "--one-file-system", "--", NULL, NULL};
+    int result = 0;
+    DIR *dir = opendir(c->want.lib_dir);
+    for (struct dirent *e; dir && (e = readdir(dir)) != NULL;) {
+        if (strncmp(e->d_name, ".deleted.", 9) != 0) continue;
+        const char *path = argv[4] = keep("%s/%s", c->want.lib_dir, e->d_name);
+        if ((rmdir(keep("%s/lower", path)) < 0 && errno == EBUSY) ||
+            start_program(c, argv, "", -1) < 0 || await_program(c, INT_MAX / 1000) < 0)
+            result = refuse(c, "%s cannot be emptied: see lsattr(1), findmnt(8)", path);
+    }
+    if (dir) closedir(dir);
+    return result;
+}
+
+/* Where an engine was killed, walk the way back that it could not walk: its state has no status,
+ * or there is a cgroup of that name. Under the host's lock, so what is to be removed is only set
+ * aside. (One with a bundle has no engine: see Part V.) */
+static void sweep(struct container *c, const char *name, bool has_cgroup) {
+    static struct container left; /* large */
+    left = blank;
+    left.want.name = name;
+    left.want.lib_dir = c->want.lib_dir;
+    left.lib_fd = c->lib_fd;
+    if (read_state(&left.made, c->lib_fd, name) < 0 || (left.made.status >= 0 && !has_cgroup) ||
+        left.made.bundle[0] || has_engine(&left.made))
+        return;
+    snprintf(left.made.cgroup, sizeof left.made.cgroup, "%s/container_engine/%s", cgroup_mount(),
+             name);
+    remove_network(&left);
+    end_child(&left);
+    remove_cgroup(&left);
+    left.dir_fd = openat(c->lib_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (left.made.status < 0) left.made.status = 128 + SIGKILL;
+    if (left.made.remove)
+        set_aside(&left);
+    else
+        write_state(&left);
+    close_fd(&left.dir_fd);
+}
+
+/*
+ * What runs has a cgroup, and so has what a killed engine left: that is swept. The others must not
+ * have our address; with auto it is the lowest one that they leave (and within 65536 of them). What
+ * has stopped is not looked at: a start costs the same with a thousand.
+ */
+static int look_at_others(struct container *c) {
+    static bool any, taken[1 << 16];
+    static char free_one[INET_ADDRSTRLEN];
+    char *parent = keep("%s/%s", cgroup_mount(), c->want.cgroup);
+    struct made other;
+    struct in_addr a;
+    *strrchr(parent, '/') = '\0';
+    any |= strcmp(c->want.address, "auto") == 0; /* also when we look once more */
+    memset(taken, 0, sizeof taken);
+    DIR *dir = opendir(parent);
+    if (!dir && errno != ENOENT) return fail(c, "%s", parent);
+    for (struct dirent *e; dir && (e = readdir(dir)) != NULL;) {
+        if (e->d_type != DT_DIR) continue;
+        sweep(c, e->d_name, true);
+        if (read_state(&other, c->lib_fd, e->d_name) < 0 || !has_engine(&other) ||
+            strcmp(other.bridge, c->want.bridge) != 0 || strcmp(e->d_name, c->want.name) == 0)
+            continue;
+        if (inet_pton(AF_INET, other.address, &a) == 1) taken[ntohl(a.s_addr) & 0xffff] = true;
+        if (!any && other.address[0] && strcmp(other.address, c->want.address) == 0)
+            refuse(c, "address %s is in use by container %s", other.address, e->d_name);
+    }
+    if (dir) closedir(dir);
+    if (!any || c->report.why[0]) return c->report.why[0] ? -1 : 0;
+    inet_pton(AF_INET, c->want.gateway, &a);
+    const uint32_t own = ntohl(a.s_addr), hosts = (uint32_t)(0xffffffffULL >> c->want.prefix);
+    uint32_t n = (own & ~hosts) + 1;
+    taken[own & 0xffff] = true;
+    while (n < (own | hosts) && taken[n & 0xffff]) n++;
+    if (n >= (own | hosts)) return refuse(c, "no address is free on %s", c->want.bridge);
+    a.s_addr = htonl(n);
+    c->want.address = inet_ntop(AF_INET, &a, free_one, sizeof free_one);
+    return 0;
+}
+
+/* ---- What a command is asked, and about whom ---------------------------------------------- */
+
+/* What options ask of a command, and of no container. */
+static struct {
+    bool json, quiet, force, follow, ignored;
+    int filter;               /* run: of system calls, ON or OFF */
+    long long seconds, lines; /* stop: before KILL; logs: so many, -1 for all */
+    char **argv, **words;     /* our command line; what follows the command's word */
+    const char *directory;    /* where relative paths begin */
+} flags = {.seconds = WAIT_SECONDS, .lines = -1, .filter = ON};
+
+/* The place of a word in a list of them, counted from 0, in any case; -1: it is not there. */
+static int find_word(const char *words, const char *word) {
+    const size_t length = strcspn(word, " ");
+    for (int n = 0; *words && !word[length]; words = strchr(words, ' ') + 1, n++)
+        if (strncasecmp(words, word, length) == 0 && words[length] == ' ') return n;
+    return -1;
 }
 
 /* Digits only: no sign, no blanks, no leading zeros. */
@@ -413,331 +2374,765 @@ static long long parse_whole(const char *what, const char *text, long long high)
     return n;
 }
 
-/* From what people say to what the cgroup's file wants: 0.5 -> "50000 100000" (microseconds of
- * processor time in each period), 50M -> "52428800", max -> max. cgroups(7) */
-static void parse_limit(struct container *c, int which, const char *text) {
-    static const char units[] = "KMG";
-    const struct limit *l = &limits[which];
-    const char *end = text + strspn(text, l->digits);
-    const bool plain = end > text && !(text[0] == '0' && isdigit((unsigned char)text[1])) &&
-                       strchr(text, '.') == strrchr(text, '.');
-    const char *unit = which == MEMORY && *end ? strchr(units, toupper((unsigned char)*end)) : NULL;
-    double n = atof(text);
-
-    for (const char *u = units; unit && u <= unit; u++) n *= 1024; /* K once, M twice, G thrice */
-    end += unit != NULL;
-    if (strcmp(text, "max") == 0)
-        COPY(c->limit[which], "max");
-    else if (!plain || *end || n < l->low || n > l->high)
-        die("%s '%s': %s is needed, or max", l->option, text, l->form);
-    else if (which == CPUS)
-        snprintf(c->limit[which], sizeof c->limit[which], "%.0f %d", n * CPU_PERIOD, CPU_PERIOD);
-    else
-        snprintf(c->limit[which], sizeof c->limit[which], "%.0f", n);
-}
-
-/* The place of a word in a list of them, counted from 0, in any case; -1: it is not there. */
-static int find_word(const char *words, const char *word) {
-    const size_t length = strlen(word);
-    for (int n = 0; *words; words = strchr(words, ' ') + 1, n++)
-        if (strncasecmp(words, word, length) == 0 && words[length] == ' ') return n;
-    return -1;
-}
-
-/* NAME, CAP_NAME or ALL, as a set of bits. */
-static long long parse_capability(const char *text) {
-    const char *name = strncasecmp(text, "cap_", 4) == 0 ? text + 4 : text;
-    const int n = find_word(capability_names, name);
-    if (n < 0 && strcasecmp(name, "all") != 0)
-        die("capability '%s' is unknown: see capabilities(7), or use ALL", text);
-    return n < 0 ? (1LL << (CAP_CHECKPOINT_RESTORE + 1)) - 1 : 1LL << n;
-}
-
-static enum choice parse_choice(const char *what, const char *text) {
-    if (strcmp(text, "on") != 0 && strcmp(text, "off") != 0)
-        die("%s '%s': on or off is needed", what, text);
-    return text[1] == 'n' ? ON : OFF;
-}
-
 /* A name becomes a directory, a cgroup and a line of a list, so little is allowed in it. */
 static bool is_name(const char *text) {
-    static const char others[] =
-        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-";
-    const size_t n = strspn(text, others);
+    const size_t n =
+        strspn(text, "_.-abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789");
     return n > 0 && n <= 64 && text[n] == '\0' && !strchr("_.-", text[0]);
 }
 
-static void take_name(char name[65], const char *what, const char *text) {
+static int is_container(const struct dirent *e) {
+    return is_name(e->d_name) && (e->d_type == DT_DIR || e->d_type == DT_UNKNOWN);
+}
+
+static void check_name(const char *what, const char *text) {
     if (!is_name(text))
         die("%s '%s': 1 to 64 letters, digits, '_', '.', '-' are needed, a letter or digit first%s",
             what, text, text[0] == '-' ? "; options come before <rootfs>" : "");
-    memcpy(name, text, strlen(text) + 1);
 }
 
-/* KEY=VALUE, perhaps in place of an earlier one. The last entry stays NULL, as execve wants. */
-static void set_environment(struct container *c, char *entry, bool replace) {
-    const size_t key = strcspn(entry, "=");
-    size_t i = 0;
-    if (key == 0 || entry[key] == '\0') die("-e '%s': KEY=VALUE is needed", entry);
-    while (c->environment[i] && strncmp(c->environment[i], entry, key + 1) != 0) i++;
-    if (i + 1 >= COUNT(c->environment)) die("-e: at most %zu variables", COUNT(c->environment) - 1);
-    if (replace || !c->environment[i]) c->environment[i] = entry;
+static const char *describe(const struct made *m) {
+    if (runs(m)) return "running";
+    if (has_engine(m)) return m->started ? "ending" : "starting";
+    return keep("exited (%lld)", m->status < 0 ? 128LL + SIGKILL : m->status);
 }
 
-/* HOST:CONTAINER[:ro] in its two paths; true if read-only. */
-static bool split_volume(const char *text, char host[PATH_MAX], char target[PATH_MAX]) {
-    const char *middle = strchrnul(text, ':'), *end = strchrnul(middle + (*middle != 0), ':');
-    snprintf(host, PATH_MAX, "%.*s", (int)(middle - text), text);
-    snprintf(target, PATH_MAX, "%.*s", (int)(end - middle - (*middle != 0)), middle + 1);
-    return strcmp(end, ":ro") == 0;
+static void need_lock(struct container *c) {
+    if (lock_host(c) < 0) die("%s", c->report.why);
 }
 
-static void add_volume(struct container *c, const char *text) {
-    char host[PATH_MAX], target[PATH_MAX];
-    const bool read_only = split_volume(text, host, target);
-    if (target[0] != '/' || !target[strspn(target, "/")] ||
-        strlen(text) != strlen(host) + 1 + strlen(target) + (read_only ? 3 : 0))
-        die("-v '%s': HOST:/CONTAINER or HOST:/CONTAINER:ro is needed", text);
-    if (access(host, F_OK) < 0) die("-v '%s': %s", host, strerror(errno));
-    if (c->volume_count == COUNT(c->volumes) - 2)
-        die("-v: at most %zu volumes", COUNT(c->volumes) - 2);
-    c->volumes[c->volume_count++] = (struct volume){.text = text, .tree_fd = -1};
+/* What there is of a container: its state, and while it runs its first process and its cgroup.
+ * False: there is none. */
+static bool open_container(struct container *c, const char *name) {
+    c->want.name = name;
+    c->dir_fd = openat(c->lib_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (c->dir_fd < 0) return false;
+    if (read_state(&c->made, c->lib_fd, name) < 0 && errno != ENOENT)
+        die("%s/%s/state: %s", c->want.lib_dir, name, strerror(errno));
+    c->pid_fd = runs(&c->made) ? sys_pidfd_open(c->made.pid) : -1;
+    if (c->pid_fd >= 0) c->cgroup_fd = open(c->made.cgroup, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (!runs(&c->made)) /* it has ended meanwhile, and the number may be another's */
+        close_fd(&c->pid_fd), close_fd(&c->cgroup_fd);
+    else if (c->pid_fd < 0)
+        die("container %s: %s", name, strerror(errno));
+    return true;
 }
 
-static void take_user(struct container *c, const char *text) {
-    char user[16];
-    const char *group = strchr(text, ':');
-    snprintf(user, sizeof user, "%.*s", (int)strcspn(text, ":"), text);
-    c->uid = parse_whole("-u", user, IDS - 1);
-    c->gid = group ? parse_whole("-u", group + 1, IDS - 1) : c->uid;
+static void close_container(struct container *c) {
+    int *const fds[] = {&c->dir_fd, &c->pid_fd, &c->cgroup_fd, &c->join_fd};
+    for (size_t i = 0; i < COUNT(fds); i++) close_fd(fds[i]);
 }
 
-/* One switch for all commands; the command's own list says what it takes. */
-static void parse_options(struct container *c, const struct command *command, int argc,
-                          char **argv) {
-    const char *letters = command->options[0] == '+' ? "+:e:w:u:v:t:dqfh" : ":e:w:u:v:t:dqfh";
-    int o, index = -1;
+/* The container that a command is about, which must be there, and run where that is asked for. */
+static void need_container(struct container *c, const char *name, bool running) {
+    check_name("name", name);
+    need_lock(c);
+    sweep(c, name, false);
+    const bool there = open_container(c, name);
+    unlock_host(c);
+    if (!there) die("there is no container named %s; see container_engine list", name);
+    if (running && c->pid_fd < 0)
+        die("container %s is not running: it is %s", name, describe(&c->made));
+}
 
-    opterr = 0;
-    while ((o = getopt_long(argc, argv, letters, long_options, &index)) != -1) {
-        const char letter[] = {'-', (char)o, '\0'}, *word = argv[optind - 1], *next = argv[optind];
-        if (o == '?' && next && next[0] == '-' && next[1] != '-' && optopt && strchr(next, optopt))
-            word = next; /* of -it the first letter; the word is not done with */
-        if (o == '?' || o == ':' || (!strchr(command->options, o) && o != 'h' && o != 'V'))
-            die("option %s%s: %s; see container_engine --help", index >= 0 ? "--" : "",
-                index >= 0             ? long_options[index].name
-                : o == '?' || o == ':' ? word
-                                       : letter,
-                o == ':' ? "a value is needed" : "unknown, or not for this command");
-        index = -1;
-        switch (o) {
-        case 'A': c->capabilities |= parse_capability(optarg); break;
-        case 'D': c->capabilities &= ~parse_capability(optarg); break;
-        case 'H': take_name(c->hostname, "--hostname", optarg); break;
-        case 'R': c->remove = true; break;
-        case 'S': c->seccomp = parse_choice("--seccomp", optarg); break;
-        case 'U': c->users = parse_choice("--userns", optarg); break;
-        case 'W': c->write_through = true; break;
-        case 'd': c->detach = true; break;
-        case 'e': set_environment(c, optarg, true); break;
-        case 'f': c->force = true; break;
-        case 'j': c->json = true; break;
-        case 'q': c->quiet = true; break;
-        case 'r': c->read_only = true; break;
-        case 't': c->seconds = parse_whole("-t", optarg, 86400); break;
-        case 'u': take_user(c, optarg); break;
-        case 'v': add_volume(c, optarg); break;
-        case 'w': c->cwd = optarg; break;
-        case 'C':
-        case 'M':
-        case 'P':
-            o = o == 'C' ? CPUS : o == 'M' ? MEMORY : PIDS;
-            parse_limit(c, o, optarg);
-            c->asked[o] = true;
-            break;
-        case 'b':
-            if (!*optarg || strlen(optarg) >= sizeof c->bridge || strpbrk(optarg, "/ \t\n"))
-                die("--bridge '%s' cannot be the name of an interface", optarg);
-            COPY(c->bridge, optarg);
-            break;
-        default:
-            printf("%s", o == 'h' ? usage : "container_engine " VERSION "\n");
-            exit(flush_output(0));
-        }
+/* ---- list and inspect -------------------------------------------------------------------- */
+
+/* Hundredths of a processor, on average since it started, as ps(1) has it. */
+static double cpu_percent(const struct container *c) {
+    struct timespec now;
+    clock_gettime(CLOCK_BOOTTIME, &now);
+    const double started = (double)c->made.start / (double)sysconf(_SC_CLK_TCK);
+    const double lived = (double)now.tv_sec + (double)now.tv_nsec / 1e9 - started;
+    const long long used = read_use(c, "cpu.stat", "usage_usec");
+    return used < 0 || lived <= 0 ? 0 : (double)used / 1e4 / lived;
+}
+
+/* A value for people; NULL: there is no such key. */
+static const char *show(const struct container *c, const char *key) {
+    const struct field *f = find_field(key);
+    const time_t started = (time_t)c->made.started;
+    char text[64];
+    if (strcmp(key, "name") == 0) return c->want.name;
+    if (strcmp(key, "status") == 0) return describe(&c->made);
+    if (strcmp(key, "layer") == 0) return keep("%s/%s", c->want.lib_dir, c->want.name);
+    if (strcmp(key, "cpu") == 0) return keep("%.1f%%", cpu_percent(c));
+    if (strcmp(key, "pid") == 0 && c->pid_fd < 0) return "-";
+    if (strcmp(key, "address") == 0 && !c->made.address[0]) return "none";
+    if (strcmp(key, "started") == 0)
+        return strftime(text, sizeof text, "%m-%d %H:%M:%S", localtime(&started)) && started
+                   ? keep("%s", text)
+                   : "-";
+    if (!f || !f->file) return f ? field_text(c, f) : NULL;
+    if (f->line) return read_use(c, f->file, f->line) < 0 ? "-" : field_text(c, f);
+    if (read_file(c->cgroup_fd, f->file, text, sizeof text) <= 0) return "-";
+    text[strcspn(text, "\n")] = '\0';
+    return key[0] == 'm' && isdigit((unsigned char)text[0]) ? keep("%.1fM", atof(text) / (1 << 20))
+                                                            : keep("%s", text);
+}
+
+static void print_json(const struct container *c) {
+    printf("{\"name\":\"%s\",\"state\":\"%s\",\"cpu_percent\":%.1f", c->want.name,
+           describe(&c->made), cpu_percent(c));
+    for (const struct field *f = fields; f < fields + COUNT(fields); f++) {
+        const char *value = field_text(c, f);
+        printf(f->size ? ",\"%s\":\"" : ",\"%s\":", f->key);
+        if (!f->size) printf("%s", value[0] == '-' ? "null" : value);
+        for (; f->size && *value; value++) printf(strchr("\"\\", *value) ? "\\%c" : "%c", *value);
+        if (f->size) putchar('"');
     }
-    if (c->cwd[0] != '/') die("-w '%s': an absolute path is needed", c->cwd);
+    putchar('}');
 }
 
-/* ---- The two tables, and the drivers that walk them ------------------------------------- */
+/* A row of the list; NULL: its head. */
+static void print_row(const struct container *c) {
+    static const struct {
+        const char *title, *key;
+        int width;
+        char end;
+    } columns[] = {
+        {"NAME", "name", -16, ' '},       {"STATUS", "status", -12, ' '},
+        {"PID", "pid", 7, ' '},           {"ADDRESS", "address", -15, ' '},
+        {"STARTED", "started", -14, ' '}, {"CPU", "cpu", 6, ' '},
+        {"MEMORY", "memory", 7, '/'},     {"MAX", "memory_max", -7, ' '},
+        {"PIDS", "pids", 4, '/'},         {"MAX", "pids_max", -4, ' '},
+        {"COMMAND", "command", 0, '\n'},
+    };
+    for (size_t i = 0; i < COUNT(columns); i++)
+        printf("%*s%c", columns[i].width, c ? show(c, columns[i].key) : columns[i].title,
+               columns[i].end);
+}
 
-static const struct step host_steps[] = {
-    {"claim", claim, release},
-    {"layer", stack_layer, remove_layer},
-    {"cgroup", make_cgroup, remove_cgroup},
-    {"clone", clone_child, end_child},
-    {"users", map_users, NULL},
-    {"network", connect_network, disconnect_network},
-    {"go", let_go, NULL},
-};
+/* list: everything that runs or has a directory. */
+static int list(struct container *c, char **argv) {
+    struct dirent **names = NULL;
+    const char *separator = "[";
+    const bool rows = !flags.quiet && !flags.json, json = !flags.quiet && flags.json;
+    (void)argv;
+    need_lock(c);
+    const int count = scandir(c->want.lib_dir, &names, is_container, alphasort);
+    for (int i = 0; i < count; i++) {
+        sweep(c, names[i]->d_name, false);
+        unlinkat(c->lib_fd, names[i]->d_name, AT_REMOVEDIR); /* claimed, and no more */
+    }
+    unlock_host(c);
+    remove_set_aside(c);
+    if (rows) print_row(NULL);
+    for (int i = 0; i < count; free(names[i++])) {
+        if (!open_container(c, names[i]->d_name)) continue; /* gone meanwhile */
+        if (flags.quiet) puts(c->want.name);
+        if (rows) print_row(c);
+        if (json) fputs(separator, stdout), print_json(c);
+        separator = ",\n ";
+        close_container(c);
+    }
+    if (json) puts(*separator == '[' ? "[]" : "]");
+    free(names);
+    return 0;
+}
 
-static const struct step container_steps[] = {
-    {"private", make_private, NULL},
-    {"rootfs", enter_rootfs, NULL},
-    {"proc", mount_proc, NULL},
-    {"dev", mount_dev, NULL},
-    {"pivot", pivot, NULL},
-    {"hostname", set_hostname, NULL},
-    {"caps", drop_capabilities, NULL},
-    {"seccomp", filter_calls, NULL},
-    {"exec", execute, NULL},
-};
+/* Copy a file of the process's in /proc, indented, without the first words of each line. */
+static void show_file(const char *title, long long pid, const char *name, int skip) {
+    char line[4096];
+    FILE *f = fopen(keep("/proc/%lld/%s", pid, name), "re");
+    puts(title);
+    while (f && fgets(line, sizeof line, f)) {
+        const char *at = line;
+        for (int i = 0; i < skip && strchr(at, ' '); i++) at = strchr(at, ' ') + 1;
+        line[strcspn(line, "\n")] = '\0';
+        make_printable(line); /* the container has chosen some of it */
+        printf("  %s\n", at + strspn(at, " "));
+    }
+    if (f) fclose(f);
+}
+
+/* The namespaces of the host and of the container: numbers that differ are walls. */
+static void show_namespaces(long long pid) {
+    printf("namespaces  %-24s %-24s\n", "host", "container");
+    for (size_t i = 0; i < COUNT(namespaces); i++) {
+        const char *file = namespaces[i].file;
+        char host[64] = "", inside[64] = "";
+        if (readlink(keep("/proc/self/ns/%s", file), host, sizeof host - 1) > 0 &&
+            readlink(keep("/proc/%lld/ns/%s", pid, file), inside, sizeof inside - 1) > 0)
+            printf("  %-9s %-24s %-24s %s\n", file, host, inside,
+                   strcmp(host, inside) ? "its own" : "the host's");
+    }
+}
+
+/* A picture of the cables from the bridge to the container and to the others there. */
+static void show_network(struct container *c) {
+    struct dirent **names = NULL;
+    struct made o;
+    const int count = scandir(c->want.lib_dir, &names, is_container, alphasort);
+    puts(c->made.address[0] ? "network" : "network\n  lo only");
+    for (int i = 0; i < count; free(names[i++]))
+        if (c->made.address[0] && read_state(&o, c->lib_fd, names[i]->d_name) == 0 && runs(&o) &&
+            o.address[0] && strcmp(o.bridge, c->made.bridge) == 0)
+            printf("  host %s (%s/%lld) --- ve%08llx === eth0 (%s/%lld) %s\n", o.bridge, o.gateway,
+                   o.prefix, o.pid, o.address, o.prefix, names[i]->d_name);
+    free(names);
+}
+
+/* inspect: all that can be seen from outside, or one value, for scripts. */
+static int inspect(struct container *c, char **argv) {
+    static const char *const keys[] = {"name", "status", "rootfs", "layer", "command"};
+    need_container(c, argv[0], false);
+    const char *value = argv[1] ? show(c, argv[1]) : "";
+    if (!value) die("inspect: there is no '%s': try pid, address, status, layer, ...", argv[1]);
+    if (argv[1]) return puts(value), 0;
+    for (size_t i = 0; i < COUNT(keys); i++) printf("%-11s %s\n", keys[i], show(c, keys[i]));
+    if (c->pid_fd < 0) return 0;
+    printf("pid         %lld on the host, 1 inside\n", c->made.pid);
+    show_namespaces(c->made.pid);
+    show_file("user ids    (inside, on the host, how many)", c->made.pid, "uid_map", 0);
+    show_file("mounts      (place, options, type, source)", c->made.pid, "mountinfo", 4);
+    puts("limits and use");
+    for (const struct field *f = fields; f < fields + COUNT(fields); f++)
+        if (f->file) printf("  %-13s %s\n", f->key, show(c, f->key));
+    show_network(c);
+    return 0;
+}
+
+/* ---- exec, update, stop, kill, delete, logs ------ ---------------------------------------- */
+
+/*
+ * enter: our own process joins all of the container's namespaces but that of users, so that its
+ * child shows nothing of the host's from its first moment. It is not dumpable, or the container's
+ * processes could reach into it, which still knows the host (CVE-2016-9962). setns(2)
+ */
+static int enter(struct container *c) {
+    int all = 0;
+    for (size_t i = 0; i < COUNT(namespaces); i++) all |= (int)namespaces[i].flag;
+    if (did(c, prctl(PR_SET_DUMPABLE, 0), "prctl PR_SET_DUMPABLE 0") < 0) return -1;
+    return did(c, setns(c->join_fd, all & ~CLONE_NEWUSER), "cannot join %s", c->want.name);
+}
+
+/* join: the user namespace, too; its root becomes ours. */
+static int join(struct container *c) {
+    if (c->made.users) must(c, setns(c->join_fd, CLONE_NEWUSER), "setns CLONE_NEWUSER");
+    leave_caller(c);
+    return 0;
+}
+
+/* terminal: one of the container's. Its /dev may have changed, so what is opened is checked. */
+static int open_exec_terminal(struct container *c) {
+    const char *path = "/dev/pts/ptmx";
+    struct stat s;
+    if (!c->has_terminal) return 0;
+    int path_fd = sys_openat2(AT_FDCWD, path, O_PATH, RESOLVE_NO_SYMLINKS);
+    if (path_fd < 0 || fstat(path_fd, &s) < 0 || s.st_rdev != makedev(5, 2))
+        return refuse(c, "%s of the container is not the device of that name", path);
+    open_terminal(c, open(path, O_RDWR | O_NOCTTY | O_CLOEXEC | O_NOFOLLOW));
+    return 0;
+}
 
 /* A program that joins a running container finds the walls there, and only dresses alike. */
 static const struct step exec_host_steps[] = {
-    {"clone", clone_child, end_child},
-    {"go", let_go, NULL},
+    {"enter", "joins the container's namespaces", "lsns -p PID", enter, NULL},
+    {"clone", "makes the child, in the container's cgroup", "", clone_child, end_child},
+    {"go", "lets the child become the program", "", go, NULL},
+    {0},
+};
+static const struct step exec_child_steps[] = {
+    {"join", "enters the container's user namespace", "lsns -p PID", join, NULL},
+    {"terminal", "opens one of the container's terminals", "ls -l /proc/PID/fd", open_exec_terminal,
+     NULL},
+    {"caps", "drops capabilities, and becomes the user", "grep Cap /proc/PID/status",
+     drop_capabilities, NULL},
+    {"seccomp", "filters system calls", "grep Seccomp /proc/PID/status", filter_calls, NULL},
+    {"exec", "closes all files but 0, 1, 2, and becomes the program", "ls -l /proc/PID/fd", execute,
+     NULL},
+    {0},
 };
 
-static const struct step exec_steps[] = {
-    {"join", join, NULL},
-    {"terminal", open_exec_terminal, NULL},
-    {"caps", drop_capabilities, NULL},
-    {"seccomp", filter_calls, NULL},
-    {"exec", execute, NULL},
+/* update: the kernel puts new limits in force at once. */
+static int update(struct container *c, char **argv) {
+    need_container(c, argv[0], true);
+    const long long used = read_use(c, "memory.current", NULL);
+    int count = 0;
+    for (const struct setting *s = c->want.settings; s->file; s++) {
+        if (!s->asked) continue;
+        if (strcmp(s->file, "memory.max") == 0 && isdigit((unsigned char)*s->value) &&
+            used > atoll(s->value) && !flags.force)
+            die("%s uses %lld bytes, more than %s: it might be killed; --force does it anyway",
+                c->want.name, used, s->value);
+        if (write_file(c->cgroup_fd, s->file, s->value) < 0)
+            die("cannot write %s: %s; see env.sh check", s->file, strerror(errno));
+        count++;
+    }
+    if (!count) die("update: --cpus, --memory or --pids is needed");
+    return 0;
+}
+
+/* Wait until the container has ended, and its engine has cleaned up and let go of its lock. */
+static bool wait_gone(struct container *c, long long milliseconds) {
+    for (; flock(c->dir_fd, LOCK_SH | LOCK_NB) < 0; milliseconds -= 5)
+        if (milliseconds <= 0 || usleep(5000) < 0) return false;
+    return true;
+}
+
+static void kill_and_wait(struct container *c) {
+    if (c->pid_fd >= 0) sys_pidfd_send_signal(c->pid_fd, SIGKILL);
+    if (!wait_gone(c, WAIT_SECONDS * 1000LL))
+        die("the engine of %s, process %lld, does not react: end it, then try again", c->want.name,
+            c->made.engine);
+}
+
+static int stop(struct container *c, char **argv) {
+    need_container(c, argv[0], true);
+    if (!handles_signal(c->made.pid, SIGTERM))
+        warn("%s: its first process has no handler for TERM, so it is killed", c->want.name);
+    else if (sys_pidfd_send_signal(c->pid_fd, SIGTERM) == 0 && !wait_gone(c, flags.seconds * 1000))
+        warn("%s: still there %lld s after TERM, so it is killed", c->want.name, flags.seconds);
+    kill_and_wait(c);
+    puts(c->want.name);
+    return 0;
+}
+
+static int send_signal(struct container *c, char **argv) {
+    static const char names[] =
+        "0 HUP INT QUIT ILL TRAP ABRT BUS FPE KILL USR1 SEGV USR2 PIPE ALRM TERM STKFLT CHLD CONT "
+        "STOP TSTP TTIN TTOU URG XCPU XFSZ VTALRM PROF WINCH IO PWR SYS ";
+    const char *text = argv[1] ? argv[1] : "KILL";
+    const int number = isdigit((unsigned char)*text)
+                           ? (int)parse_whole("signal", text, NSIG - 1)
+                           : find_word(names, strncasecmp(text, "SIG", 3) == 0 ? text + 3 : text);
+    if (number <= 0) die("signal '%s': a number, or a name such as TERM is needed", text);
+    need_container(c, argv[0], true);
+    if (sys_pidfd_send_signal(c->pid_fd, number) < 0)
+        die("container %s has just ended", c->want.name);
+    return 0;
+}
+
+/* delete: out of the way under the host's lock, and removed after that, however long it takes. */
+static int delete (struct container *c, char **argv) {
+    need_container(c, argv[0], false);
+    if ((c->pid_fd >= 0 || has_engine(&c->made)) && !flags.force)
+        die("container %s is running: stop it first, or use delete -f", c->want.name);
+    kill_and_wait(c);
+    need_lock(c);
+    set_aside(c);
+    unlock_host(c);
+    if (remove_set_aside(c) < 0) die("%s", c->report.why);
+    puts(c->want.name);
+    return 0;
+}
+
+/* logs: what one with -d has said, all or the last lines, and with -f until its engine has ended.
+ * tail(1) does it, which follows when the file gets full and another one is begun. */
+static int logs(struct container *c, char **argv) {
+    char *tail[9] = {"tail", "-q", "-n"}, **word = &tail[3];
+    need_container(c, argv[0], false);
+    *word++ = flags.lines < 0 ? "+1" : keep("%lld", flags.lines);
+    if (flags.follow) *word++ = "-F";
+    if (flags.follow) *word++ = keep("--pid=%lld", has_engine(&c->made) ? c->made.engine : INT_MAX);
+    if (flags.lines < 0 && faccessat(c->dir_fd, "log.1", F_OK, 0) == 0) *word++ = "log.1";
+    *word = "log";
+    if (faccessat(c->dir_fd, "log", F_OK, 0) < 0 || fchdir(c->dir_fd) < 0)
+        die("container %s has no log: it was started without -d", c->want.name);
+    dup2(open("/dev/null", O_WRONLY | O_CLOEXEC), STDERR_FILENO); /* it speaks of what it follows */
+    execvp(tail[0], tail);
+    return NOT_FOUND;
+}
+/* ==== Part III: The command line =========================================================== */
+
+/* ---- Values of options ------------------------------------------------------------------- */
+
+static struct container it; /* which the options below write to */
+
+/* The limits of the cgroup: the file, what is in force when nobody asks, and for those that have an
+ * option the characters of a figure, its units, what it may be. They are the first settings. */
+static const struct limit {
+    const char *file, *value, *digits, *units, *form;
+    double low, high;
+} limits[] = {
+    {"cpu.max", "50000 100000", "0123456789.", "", "a number such as 0.5", 0.01, 10000},
+    {"memory.max", "52428800", "0123456789", "K M G ", "a size such as 50M or 1G", 1, 1LL << 50},
+    {"pids.max", "64", "0123456789", "", "a whole number from 1 on", 1, 1 << 22},
+    {.file = "memory.swap.max", .value = "0"},  /* no swap beside the memory limit; */
+    {.file = "memory.oom.group", .value = "1"}, /* when it is hit, all die, not a random one */
 };
 
-/* Undo steps from the last to the first, whether they were made, half made, or not at all. */
-static void walk_back(struct container *c, const struct step *steps, size_t count) {
-    while (count-- > 0)
-        if (steps[count].undo) steps[count].undo(c);
+/* From what people say to what the file wants: 0.5 -> "50000 100000" (microseconds of processor
+ * time in each period), 50M -> "52428800", max -> max. cgroups(7) */
+static void take_limit(const char *option, const char *text, void *to) {
+    struct setting *s = to;
+    const struct limit *l = &limits[s - it.want.settings];
+    const char *end = text + strspn(text, l->digits);
+    const bool is_max = strcmp(text, "max") == 0,
+               zero = text[0] == '0' && isdigit((unsigned char)text[1]);
+    const int unit = find_word(l->units, end);
+    double n = atof(text);
+    for (int i = 0; i <= unit; i++) n *= 1024; /* K once, M twice, G thrice */
+    if (!is_max && (end == text || zero || strchr(text, '.') != strrchr(text, '.') ||
+                    (*end && unit < 0) || n < l->low || n > l->high))
+        die("%s '%s': %s is needed, or max", option, text, l->form);
+    if (l == &limits[1])
+        it.want.settings[3].file = is_max ? NULL : limits[3].file; /* and the last */
+    s->asked = true;
+    s->value = is_max ? text : keep("%.0f", n);
+    if (!is_max && l == limits) s->value = keep("%.0f %d", n * CPU_PERIOD, CPU_PERIOD);
 }
 
-/* When a step of ours fails because the child did, what the child says is the cause. */
-static void prefer_report(struct container *c) {
-    const struct report ours = c->report;
-    struct pollfd p = {c->report_fd, POLLIN, 0}, dead = {c->pid_fd, POLLIN, 0};
-    if (ours.kind == FAILED || ours.kind == READY || c->pid_fd < 0 || poll(&p, 1, 200) <= 0) return;
-    const int said = await_report(c);
-    if (said == 0 && poll(&dead, 1, 50) > 0)
-        child_died(c);
-    else if (said != FAILED)
-        c->report = ours;
+/* KEY=VALUE, perhaps in place of an earlier one. The last entry stays NULL, as execve wants. */
+static void set_variable(char *entry, bool replace) {
+    char **at = it.want.environment;
+    const size_t key = strcspn(entry, "=");
+    if (key == 0 || !entry[key]) die("-e '%s': KEY=VALUE is needed", entry);
+    while (*at && strncmp(*at, entry, key + 1) != 0) at++;
+    if (at == &it.want.environment[VARIABLES]) die("-e: at most %d variables", VARIABLES);
+    if (replace || !*at) *at = entry;
 }
 
-/* Block the signals that are passed on to the container, and return their set. */
-static sigset_t hold_signals(void) {
-    static const int numbers[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH};
-    sigset_t set;
-    sigemptyset(&set);
-    for (size_t i = 0; i < COUNT(numbers); i++) sigaddset(&set, numbers[i]);
-    sigprocmask(SIG_BLOCK, &set, NULL);
-    return set;
+static void take_variable(const char *option, const char *value, void *to) {
+    (void)option, (void)to;
+    set_variable(keep("%s", value), true);
 }
 
-/* The engine: all steps, then serve the container until it ends, then the way back. */
-static int walk(struct container *c, const struct step *steps, size_t count) {
-    size_t done = 0;
-    hold_signals(); /* until serve() reads them: half a container is never left */
-    while (done < count && steps[done].make(c) == 0) done++;
-    if (done == count) {
-        c->ran = true;
-        c->status = serve(c);
-    } else {
-        prefer_report(c);
-        c->status = c->forwarded               ? 128 + c->forwarded
-                    : c->report.kind == FAILED ? c->report.status
-                                               : ENGINE_FAILED;
-        if (c->report.why[0] && !c->forwarded)
-            warn("%s: %s", c->report.kind == FAILED ? c->report.step : steps[done].name,
-                 c->report.why);
-        count = done + 1;
+/* HOST:CONTAINER[:ro]; a relative path of the host's is made absolute. */
+static void take_volume(const char *option, const char *value, void *to) {
+    struct mount *m = to;
+    char *host = keep("%s", value), *target = strchr(host, ':');
+    if (target) *target++ = '\0';
+    char *mode = target ? strchr(target, ':') : NULL;
+    if (mode) *mode++ = '\0';
+    if (!*host || !target || target[0] != '/' || !target[strspn(target, "/")] ||
+        strlen(target) >= PATH_MAX || (mode && strcmp(mode, "ro") != 0))
+        die("%s '%s': HOST:/CONTAINER or HOST:/CONTAINER:ro is needed", option, value);
+    while (m->type) m++;
+    if (m == &it.want.mounts[MOUNTS]) die("%s: too many volumes", option);
+    *m = (struct mount){.type = "rbind",
+                        .source = host[0] == '/' ? host : keep("%s/%s", flags.directory, host),
+                        .target = target,
+                        .attributes = MOUNT_ATTR_NODEV | MOUNT_ATTR_IDMAP | (mode ? RDONLY : 0)};
+}
+
+static void take_user(const char *option, const char *value, void *to) {
+    const size_t n = strcspn(value, ":");
+    (void)to;
+    it.want.uid = (uid_t)parse_whole(option, keep("%.*s", (int)n, value), IDS - 1);
+    it.want.gid = value[n] ? (gid_t)parse_whole(option, value + n + 1, IDS - 1) : it.want.uid;
+}
+
+static void take_directory(const char *option, const char *value, void *to) {
+    if (value[0] != '/') die("%s '%s': an absolute path is needed", option, value);
+    *(const char **)to = value;
+}
+
+static void take_name(const char *option, const char *value, void *to) {
+    check_name(option, value);
+    *(const char **)to = value;
+}
+
+static void take_whole(const char *option, const char *value, void *to) {
+    *(long long *)to = parse_whole(option, value, 86400);
+}
+
+static void take_choice(const char *option, const char *value, void *to) {
+    if (strcmp(value, "on") != 0 && strcmp(value, "off") != 0)
+        die("%s '%s': on or off is needed", option, value);
+    *(int *)to = value[1] == 'n' ? ON : OFF;
+}
+
+/* NAME, CAP_NAME or ALL. */
+static void take_capability(const char *option, const char *value, void *to) {
+    static const char names[] = /* in the order of their numbers in capabilities(7) */
+        "chown dac_override dac_read_search fowner fsetid kill setgid setuid setpcap "
+        "linux_immutable net_bind_service net_broadcast net_admin net_raw ipc_lock ipc_owner "
+        "sys_module sys_rawio sys_chroot sys_ptrace sys_pacct sys_admin sys_boot sys_nice "
+        "sys_resource sys_time sys_tty_config mknod lease audit_write audit_control setfcap "
+        "mac_override mac_admin syslog wake_alarm block_suspend audit_read perfmon bpf "
+        "checkpoint_restore ";
+    const int n = find_word(names, strncasecmp(value, "cap_", 4) == 0 ? value + 4 : value);
+    if (n < 0 && strcasecmp(value, "all") != 0)
+        die("capability '%s' is unknown: see capabilities(7), or use ALL", value);
+    const uint64_t set = n < 0 ? (1ULL << (CAP_LAST_CAP + 1)) - 1 : 1ULL << n;
+    if (strcmp(option, "--cap-add") == 0)
+        *(uint64_t *)to |= set;
+    else
+        *(uint64_t *)to &= ~set;
+}
+
+/* ---- Options and commands ---------------------------------------------------------------- */
+
+/* In Part IV. */
+static void take_explain(const char *option, const char *value, void *to),
+    take_without(const char *option, const char *value, void *to), leave_out(struct container *c),
+    tell_left_out(void);
+
+/* An option: what its value is called (NULL: it has none), the commands that take it, its line in
+ * --help (NULL: docker's, and nothing to us), and what it sets, by a function or to true. */
+static const struct option {
+    const char *name, *value, *commands, *help;
+    void (*take)(const char *option, const char *value, void *to);
+    void *to;
+} options[] = {
+    {"--cpus", "N|max", "run update ", "processors' worth of time (default 0.5)", take_limit,
+     &it.want.settings[0]},
+    {"--memory", "SIZE|max", "run update ", "bytes, or with K, M, G (default 50M; no swap)",
+     take_limit, &it.want.settings[1]},
+    {"--pids", "N|max", "run update ", "processes and threads (default 64)", take_limit,
+     &it.want.settings[2]},
+    {"-e", "KEY=VALUE", "run exec ", "set an environment variable", take_variable, NULL},
+    {"-w", "DIR", "run exec ", "start in DIR", take_directory, &it.want.cwd},
+    {"-u", "UID[:GID]", "run exec ", "run as this user and group (default 0:0; GID: as UID)",
+     take_user, NULL},
+    {"-v", "HOST:CONTAINER[:ro]", "run ", "show a file or directory of the host inside",
+     take_volume, &it.want.mounts[1]},
+    {"-d", NULL, "run ", "run in the background; output goes to a log", NULL, &it.want.detach},
+    {"--name", "NAME", "run ", "in place of the word <name>", take_name, &it.want.name},
+    {"--hostname", "NAME", "run ", "default: the container's name", take_name, &it.want.hostname},
+    {"--bridge", "NAME", "run ", "default: cebr0", take_name, &it.want.bridge},
+    {"--rm", NULL, "run ", "delete the container's layer when it ends", NULL, &it.want.remove},
+    {"--read-only", NULL, "run ", "make its root file system read-only", NULL, &it.want.read_only},
+    {"--write-through", NULL, "run ", "write to <rootfs> itself instead of to a layer", NULL,
+     &it.want.write_through},
+    {"--userns", "on|off", "run ", "map root to an unprivileged user (default: on if possible)",
+     take_choice, &it.want.users},
+    {"--cap-add", "CAP", "run ", "one capability more; also ALL; in the order given",
+     take_capability, &it.want.capabilities[BOUNDING]},
+    {"--cap-drop", "CAP", "run ", "one capability less; also ALL", take_capability,
+     &it.want.capabilities[BOUNDING]},
+    {"--seccomp", "on|off", "run ", "filter system calls (default on)", take_choice, &flags.filter},
+    {"--explain", NULL, "run exec ", "say what is done, each step and call", take_explain, &it},
+    {"--step", NULL, "run exec ", "the same, and wait for Enter at each step", take_explain, &it},
+    {"--without", "WALL,...", "run ", "leave walls out, to see what they do", take_without, &it},
+    {"-i", NULL, "run exec ", NULL, NULL, &flags.ignored},
+    {"-t", NULL, "run exec ", NULL, NULL, &flags.ignored},
+    {"-a", NULL, "list ", NULL, NULL, &flags.ignored},
+    {"-q", NULL, "list ", "print names only", NULL, &flags.quiet},
+    {"--json", NULL, "list ", "for programs", NULL, &flags.json},
+    {"-n", "LINES", "logs ", "only the last ones", take_whole, &flags.lines},
+    {"-f", NULL, "logs ", "go on until the container ends", NULL, &flags.follow},
+    {"-t", "SECONDS", "stop ", "from TERM to KILL (default 10)", take_whole, &flags.seconds},
+    {"-f", NULL, "delete ", "even while it runs", NULL, &flags.force},
+    {"-f", NULL, "update ", "even below what is in use", NULL, &flags.force},
+};
+
+/* Other spellings of options and commands, most of them docker's. */
+static const char *const spellings[][2] = {
+    {"--env", "-e"},    {"--workdir", "-w"}, {"--user", "-u"},           {"--volume", "-v"},
+    {"--detach", "-d"}, {"-m", "--memory"},  {"--pids-limit", "--pids"}, {"--interactive", "-i"},
+    {"--tty", "-t"},    {"--all", "-a"},     {"--quiet", "-q"},          {"--tail", "-n"},
+    {"--follow", "-f"}, {"--force", "-f"},   {"--time", "-t"},           {"-h", "--help"},
+    {"ls", "list"},     {"ps", "list"},      {"rm", "delete"},           {"create", "run"},
+};
+
+/* What is docker's, and not here: what to do instead. */
+static const char *const hints[][2] = {
+    {"-p -P --publish --publish-all ",
+     "there are no ports: the host reaches the container's address"},
+    {"--network --net --link ", "the word after <name> says it: <ip>, auto or none"},
+    {"--privileged ", "--cap-add ALL --seccomp off --userns off comes near"},
+    {"--restart ", "nobody starts a container again: systemd(1) could"},
+    {"-s -9 --signal ", "the signal comes after the name, as in kill NAME TERM"},
+    {"pull push build images image ",
+     "rootfs-fetch.sh makes a rootfs, also from a registry's image"},
+    {"attach ", "see logs -f, or exec NAME for a shell inside"},
+    {"cp ", "see -v, or what is written in the directory that inspect NAME layer prints"},
+    {"top stats ", "see list, and exec NAME top"},
+};
+
+static int run(struct container *c, char **argv), exec_in(struct container *c, char **argv),
+    start(struct container *c, char **argv);
+
+/* A word on the command line, and how many other words it takes. each: it runs once for each. */
+static const struct command {
+    const char *name, *words, *help;
+    int low, high;
+    bool each;
+    int (*run)(struct container *c, char **argv);
+} commands[] = {
+    {"list", "", "containers, and what they use (also: ls, ps)", 0, 0, false, list},
+    {"inspect", "NAME [KEY]", "all that can be seen of it, or one value: inspect c1 address", 1, 2,
+     false, inspect},
+    {"exec", "NAME [command...]", "run another program inside: exec -u 1000 c1 ps", 1, INT_MAX,
+     false, exec_in},
+    {"start", "NAME [command...]", "one that ended, as it was before", 1, INT_MAX, false, start},
+    {"logs", "NAME", "what one with -d has said: logs -f -n 10 c1", 1, 1, false, logs},
+    {"update", "NAME", "other limits at once: update --memory 1G c1", 1, 1, false, update},
+    {"stop", "NAME...", "TERM, and KILL after a while: stop -t 1 c1 c2", 1, INT_MAX, true, stop},
+    {"kill", "NAME [SIGNAL]", "KILL, or what you name: kill c1 HUP", 1, 2, false, send_signal},
+    {"delete", "NAME...", "the layer, too (also: rm): delete -f c1 c2", 1, INT_MAX, true, delete},
+    /* The last, which is meant, too, when it is none of these words. */
+    {"run", "<rootfs> <name> <ip>|auto|none [command...]", NULL, 3, INT_MAX, false, run},
+};
+
+/* The spelling that the tables have. */
+static const char *usual(const char *word) {
+    for (size_t i = 0; i < COUNT(spellings); i++)
+        if (strcmp(word, spellings[i][0]) == 0) return spellings[i][1];
+    return word;
+}
+
+static const char *hint(const char *word, const char *otherwise) {
+    for (size_t i = 0; i < COUNT(hints); i++)
+        if (find_word(hints[i][0], word) >= 0) return hints[i][1];
+    return otherwise;
+}
+
+static const struct command *find_command(const char *word) {
+    const struct command *w = commands, *last = &commands[COUNT(commands) - 1];
+    while (w < last && (!word || strcmp(usual(word), w->name) != 0)) w++;
+    return w;
+}
+
+/* How much of a word is the option's name: -wDIR, --memory=1G. */
+static int name_length(const char *word) {
+    return word[0] == '-' && word[1] == '-' ? (int)strcspn(word, "=") : 2;
+}
+
+static const struct option *find_option(const char *command, const char *word) {
+    const char *name = usual(keep("%.*s", name_length(word), word));
+    for (const struct option *o = options; o < options + COUNT(options); o++)
+        if (strcmp(name, o->name) == 0 && find_word(o->commands, command) >= 0) return o;
+    return NULL;
+}
+
+/* The help of one command, or, with run, of all. */
+static void print_usage(const struct command *about) {
+    const bool all = about->run == run;
+    printf("Usage: container_engine %s [options] %s\n", all ? "[run]" : about->name, about->words);
+    puts(all ? "       container_engine COMMAND ...\n\n"
+               "Runs a command (default: /bin/bash, else /bin/sh) in a container: isolated from\n"
+               "the host, limited, with the address <ip> on the bridge that `env.sh set` made.\n"
+             : about->help);
+    for (const struct option *o = options; o < options + COUNT(options); o++)
+        if (o->help && find_word(o->commands, about->name) >= 0)
+            printf("  %-25s%s\n", keep("%s %s", o->name, o->value ? o->value : ""), o->help);
+    printf("  %-25s%s\n", "--", "end of options");
+    if (!all) return;
+    for (const struct command *w = commands; w->run != run; w++)
+        printf("%s  %-8s%-19s%s\n", w == commands ? "\n" : "", w->name, w->words, w->help);
+    puts("  --help, --version    (also: help [COMMAND], COMMAND --help, version)\n\n"
+         "Exit status: the command's; 128+n if signal n ended it; 125 if the engine failed,\n"
+         "126 if the command cannot be executed, 127 if it is not found.");
+}
+
+/* What was printed must arrive, unless its reader has gone (grep -q). Returns the exit status. */
+static int flush_output(int status) {
+    if (fflush(stdout) != 0 && errno != EPIPE) die("standard output: %s", strerror(errno));
+    return status;
+}
+
+/* One option: -w DIR, -wDIR, --memory 1G, --memory=1G. Returns what remains of the word: of -it -t,
+ * or NULL. */
+static const char *take_option(const char *command, const char *word, char ***argv) {
+    const int n = name_length(word);
+    const bool is_long = word[1] == '-';
+    const char *name = keep("%.*s", n, word), *value = word[n] ? word + n + is_long : NULL;
+    const struct option *o = find_option(command, word);
+    if (strcmp(usual(name), "--help") == 0)
+        print_usage(find_command(command)), exit(flush_output(0));
+    if (strcmp(name, "--version") == 0) puts("container_engine " VERSION), exit(flush_output(0));
+    if (!o || (is_long && value && !o->value))
+        die("option %s: %s; see container_engine %s --help", name,
+            hint(name, "unknown, or not for this command"), command);
+    if (o->value && !value) value = *++*argv;
+    if (o->value && !value) die("option %s: a value is needed, %s", name, o->value);
+    if (o->take)
+        o->take(name, value, o->to);
+    else
+        *(bool *)o->to = true;
+    return o->value || !value ? NULL : keep("-%s", value);
+}
+
+/* Returns the first word that is no option. */
+static char **take_options(const char *command, char **argv) {
+    for (; *argv && argv[0][0] == '-' && argv[0][1]; argv++) {
+        if (strcmp(*argv, "--") == 0) return argv + 1;
+        for (const char *word = *argv; word;) word = take_option(command, word, &argv);
     }
-    walk_back(c, steps, count);
-    return (int)c->status;
+    return argv;
 }
 
-/* The child: all steps, the last of which does not return when it goes well. */
-static _Noreturn void become(struct container *c, const struct step *steps, size_t count) {
-    struct report *r = &c->report;
-    size_t i = 0;
-    r->status = ENGINE_FAILED;
-    while (i < count && steps[i].make(c) == 0) i++;
-    r->kind = FAILED;
-    snprintf(r->step, sizeof r->step, "%s", steps[i].name);
-    _exit(write(c->report_fd, r, sizeof *r) < 0 ? ENGINE_FAILED : r->status);
+/* ---- run: what was typed becomes what is wanted ------------------------------------------- */
+
+/* What is there when no option says otherwise. */
+static void set_defaults(struct container *c) {
+    struct wanted *w = &c->want;
+    *w = (struct wanted){.bridge = "cebr0", .lib_dir = LIB_DIR, .cwd = "/", .umask = 022};
+    w->hostname = w->address = "";
+    w->users = AUTO;
+    w->capabilities[BOUNDING] = default_capabilities;
+    memcpy(&w->mounts[1], default_mounts, sizeof default_mounts);
+    memcpy(w->masked, default_masked, sizeof default_masked);
+    memcpy(w->read_only_paths, default_read_only, sizeof default_read_only);
+    memcpy(w->process_limits, default_process_limits, sizeof default_process_limits);
+    for (size_t i = 0; i < COUNT(namespaces); i++) w->namespaces |= namespaces[i].flag;
+    for (size_t i = 0; i < COUNT(limits); i++)
+        w->settings[i] = (struct setting){limits[i].file, limits[i].value, false};
 }
 
-/* -d: the user's process waits until the container runs; ours goes on as its engine. */
-static void detach(struct container *c) {
-    int running[2], status = -1;
-    char byte;
-    if (pipe2(running, O_CLOEXEC) < 0) die("pipe: %s", strerror(errno));
-    const pid_t engine = fork();
-    if (engine < 0) die("fork: %s", strerror(errno));
-    close(running[engine > 0]);
-    if (engine == 0) {
-        setsid(); /* out of reach of the terminal's signals */
-        c->running_fd = running[1];
-        return;
-    }
-    const ssize_t n = read(running[0], &byte, 1);
-    if (n == 1 && puts(c->name) >= 0 && fflush(stdout) == 0) {
-        close(running[0]);
-        exit(0);
-    }
-    if (n != 0) { /* running where nobody was told of it is worse than not running */
-        warn("cannot tell whether %s runs: %s", c->name, strerror(errno));
-        kill(engine, SIGTERM);
-    }
-    waitpid(engine, &status, 0);
-    exit(n == 0 && WIFEXITED(status) ? WEXITSTATUS(status) : ENGINE_FAILED);
+/* What depends on the user and on the host name: capabilities, and a clean environment, in which
+ * what -e set stays. Of the host's own only TERM and LANG get in. */
+static void complete(struct container *c) {
+    struct wanted *w = &c->want;
+    const char *term = getenv("TERM"), *lang = getenv("LANG");
+    w->capabilities[EFFECTIVE] = w->capabilities[PERMITTED] =
+        w->uid ? 0 : w->capabilities[BOUNDING];
+    set_variable("PATH=" STANDARD_PATH, false);
+    set_variable(w->uid ? "HOME=/" : "HOME=/root", false);
+    set_variable(keep("HOSTNAME=%s", w->hostname), false);
+    set_variable(keep("TERM=%s", term && *term ? term : "linux"), false);
+    if (lang) set_variable(keep("LANG=%s", lang), false);
 }
 
-/* The address must be free for use on the bridge, whose own address is the gateway. */
-static void check_address(struct container *c, const char *text) {
-    struct in_addr address, bridge, mask;
-    struct ifreq its_address = {0}, its_mask = {0}, its_flags = {0};
-    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+/* The words after <rootfs>, and what follows from them. */
+static void take_words(struct container *c, char **argv) {
+    static struct rule rules[COUNT(denied) * 14 + COUNT(denied_arguments) + 1];
+    struct wanted *w = &c->want;
+    if (!w->name && *argv) w->name = *argv++;
+    if (!w->name || !*argv || !**argv)
+        die("an address is missing: <rootfs> <name> <ip>|auto|none is needed; see --help");
+    check_name("name", w->name);
+    w->address = strcmp(*argv, "none") == 0 ? "" : *argv;
+    w->argv = argv + 1;
+    w->cgroup = keep("container_engine/%s", w->name);
+    if (!w->hostname[0]) w->hostname = w->name;
+    if (w->users == OFF) w->namespaces &= ~(uint64_t)CLONE_NEWUSER;
+    w->mounts[0] = (struct mount){.type = "bind",
+                                  .source = w->rootfs,
+                                  .target = "/",
+                                  .attributes = MOUNT_ATTR_NODEV | MOUNT_ATTR_IDMAP};
+    for (struct mount *m = w->mounts; m->type; m++) {
+        if (!is_bind(m) || m->source[0] == '/') continue;
+        if (w->read_only) m->attributes |= RDONLY; /* our own files */
+        if (!w->address[0] && strcmp(m->source, "resolv.conf") == 0)
+            memmove(m, m + 1, (size_t)(&w->mounts[MOUNTS] - m) * sizeof *m);
+    }
+    if (flags.filter == ON) {
+        w->otherwise = SECCOMP_RET_ALLOW;
+        w->last_call = LAST_CALL;
+        w->rules = rules;
+        w->rule_count = default_rules(w->capabilities[BOUNDING], rules);
+    }
+    complete(c);
+    leave_out(c);
+}
 
-    if (inet_pton(AF_INET, text, &address) != 1)
-        die("address '%s': an IPv4 address such as 192.168.1.2 is needed, or none", text);
-    if (fd < 0) die("socket: %s", strerror(errno));
-    COPY(its_address.ifr_name, c->bridge);
-    COPY(its_mask.ifr_name, c->bridge);
-    COPY(its_flags.ifr_name, c->bridge);
-    if (ioctl(fd, SIOCGIFADDR, &its_address) < 0 || ioctl(fd, SIOCGIFNETMASK, &its_mask) < 0 ||
-        ioctl(fd, SIOCGIFFLAGS, &its_flags) < 0)
-        die("there is no bridge %s with an address (%s): run `sudo ./env.sh set`, or use none",
-            c->bridge, strerror(errno));
-    bridge = ((struct sockaddr_in *)(void *)&its_address.ifr_addr)->sin_addr;
-    mask = ((struct sockaddr_in *)(void *)&its_mask.ifr_netmask)->sin_addr;
-    if (!(its_flags.ifr_flags & IFF_UP))
-        die("bridge %s is down: run `sudo ./env.sh set`", c->bridge);
+/* exec, start: what a container was started with, from the words behind its state: the directory,
+ * and what was typed from the options of run on. */
+static void recall_words(struct container *c) {
+    static char text[1 << 21], *words[1 << 16];
+    size_t count = 0;
+    int fd = openat(c->dir_fd, "state", O_RDONLY | O_CLOEXEC);
+    const ssize_t n = fd < 0 ? -1 : pread(fd, text, sizeof text - 1, RECORD);
     close_fd(&fd);
-    inet_ntop(AF_INET, &bridge, c->gateway, sizeof c->gateway);
-    c->prefix = __builtin_popcount(mask.s_addr);
-    if ((address.s_addr ^ bridge.s_addr) & mask.s_addr)
-        die("address %s is not in the bridge's network %s/%lld", text, c->gateway, c->prefix);
-    if (address.s_addr == bridge.s_addr) die("address %s is the bridge's own, the gateway", text);
-    if ((address.s_addr & ~mask.s_addr) == 0 || (address.s_addr | mask.s_addr) == ~0U)
-        die("address %s is the network's or its broadcast address", text);
-    COPY(c->address, text);
+    for (char *word = text; n > 0 && word < text + n && count < COUNT(words) - 1;
+         word += strlen(word) + 1)
+        words[count++] = word;
+    if (count < 3) die("container %s does not say how it was started", c->want.name);
+    set_defaults(c);
+    c->words = text;
+    c->words_size = (size_t)n;
+    flags.directory = words[0];
+    c->want.rootfs = keep("%s", c->made.rootfs);
+    take_words(c, take_options("run", words + 1) + 1);
 }
 
-/* A clean environment; what -e set stays. Of the host's own only TERM and LANG get in. */
-static void complete_environment(struct container *c) {
-    static char hostname[80], term[80], lang[80];
-    const char *t = getenv("TERM"), *l = getenv("LANG");
-    snprintf(hostname, sizeof hostname, "HOSTNAME=%s", c->hostname);
-    snprintf(term, sizeof term, "TERM=%s", t && *t ? t : "linux");
-    snprintf(lang, sizeof lang, "LANG=%s", l ? l : "");
-    char *defaults[] = {DEFAULT_PATH, c->uid ? "HOME=/" : "HOME=/root", hostname, term, lang};
-    for (size_t i = 0; i < COUNT(defaults) - !l; i++) set_environment(c, defaults[i], false);
-}
-
-/* Of an engine in a chroot(2) the containers could get out of theirs: pivot_root exchanges what
- * is "/" to us, and below that the host's root would remain. Entering our own mount namespace
- * once more leads to the root of it, which must be ours. setns(2) */
+/* Of an engine in a chroot(2) the containers could get out of theirs: pivot_root exchanges what is
+ * "/" to us, and below that the host's root would remain. Entering our own mount namespace once
+ * more leads to the root of it, which must be ours. setns(2) */
 static void check_root(void) {
     enum { WHERE = STATX_MNT_ID | STATX_INO };
     struct statx ours, its;
@@ -753,1943 +3148,419 @@ static void check_root(void) {
     close_fd(&mounts_fd);
 }
 
-/* Look at everything the user typed before anything is made; then walk. */
-static int run(struct container *c, char **argv) {
-    struct stat s;
-    char printable[PATH_MAX];
-    uint32_t hash = 2166136261U; /* FNV-1a */
-
-    if (strlen(argv[0]) >= sizeof c->rootfs || !realpath(argv[0], c->rootfs))
-        die("rootfs '%s': %s; rootfs-fetch.sh makes one, --help knows the commands", argv[0],
-            strerror(errno));
-    if (stat(c->rootfs, &s) < 0) die("rootfs '%s': %s", argv[0], strerror(errno));
-    if (!S_ISDIR(s.st_mode) || strcmp(c->rootfs, "/") == 0)
-        die("rootfs '%s': a directory is needed, other than /, such as rootfs-fetch.sh makes",
-            argv[0]);
-    snprintf(printable, sizeof printable, "%s", c->rootfs);
-    make_printable(printable);
-    if (strcmp(printable, c->rootfs) != 0) die("rootfs '%s': unprintable characters", argv[0]);
-    take_name(c->name, "name", argv[1]);
-    for (const char *p = c->name; *p; p++) hash = (hash ^ (unsigned char)*p) * 16777619U;
-    /* A name keeps its range of ids; two names share one once in 28,664. */
-    c->base = FIRST_ID + (long long)(hash % ID_RANGES) * IDS;
-    if (!c->hostname[0]) COPY(c->hostname, c->name);
-    if (strcmp(argv[2], "none") != 0) check_address(c, argv[2]);
-    if (c->uid < 0) c->uid = c->gid = 0;
-    check_root();
-    complete_environment(c);
-    c->argv = argv + 3;
-    snprintf(c->command, sizeof c->command, "%s", argv[3] ? argv[3] : "(shell)");
-    for (size_t n = strlen(c->command), i = 4; argv[3] && argv[i] && n < sizeof c->command; i++)
-        n += (size_t)snprintf(c->command + n, sizeof c->command - n, " %s", argv[i]);
-    make_printable(c->command);
-    for (int i = 0; i < LIMITS; i++)
-        if (!c->asked[i]) parse_limit(c, i, limits[i].preset);
-    if (c->users == OFF) restart_sealed(c, false);
-    if (c->detach) detach(c);
-    const int status = walk(c, host_steps, COUNT(host_steps));
-    if (c->restart) restart_sealed(c, true);
-    return status;
-}
-
-/* ---- The engine's steps ----------------------------------------------------------------- */
-
-/*
- * claim: the name and the address become ours.
- *
- * The lock on the name's directory, not its existence, says that a container lives: the
- * kernel drops the lock with the engine, however that ends (flock(2)). What a killed engine
- * left is swept first. All of it under the host's lock, so two engines never claim one name.
- */
-static int claim(struct container *c) {
-    struct container *others = NULL;
-    char path[PATH_MAX];
-    const int host_fd = lock_host();
-    for (size_t n = find_all(&others); n-- > 0; close_all(&others[n])) {
-        const struct container *o = &others[n];
-        if (o->run_fd >= 0 && strcmp(o->name, c->name) == 0)
-            refuse(c, "a container named %s runs already", c->name);
-        else if (o->run_fd >= 0 && c->address[0] && strcmp(o->address, c->address) == 0 &&
-                 strcmp(o->bridge, c->bridge) == 0)
-            refuse(c, "address %s is in use by container %s", c->address, o->name);
-    }
-    free(others);
-    c->engine = getpid();
-    c->engine_start = start_time(c->engine);
-    read_boot(c->boot);
-    snprintf(path, sizeof path, RUN_DIR "/%s", c->name);
-    if (!c->report.why[0] && mkdir(path, 0700) < 0) {
-        fail(c, "%s", path);
-    } else if (!c->report.why[0]) {
-        c->run_fd = open(path, O_DIRECTORY | O_CLOEXEC);
-        if (c->run_fd < 0 || flock(c->run_fd, LOCK_EX | LOCK_NB) < 0 ||
-            write_state(c, c->run_fd) < 0)
-            fail(c, "%s", path);
-        if (c->run_fd < 0) rmdir(path);
-    }
-    close(host_fd);
-    return c->report.why[0] ? -1 : 0;
-}
-
-/* Only the holder of the lock comes here: the engine at its end, or the sweeper. */
-static void release(struct container *c) {
-    char path[PATH_MAX];
-    if (c->run_fd < 0) return;
-    unlinkat(c->run_fd, "state", 0);
-    unlinkat(c->run_fd, "state.new", 0);
-    snprintf(path, sizeof path, RUN_DIR "/%s", c->name);
-    rmdir(path);
-}
-
-/* A user namespace cannot be had. Asked for: an error. Else undo all, and go without. */
-static int without_users(struct container *c, const char *what, const char *why) {
-    if (c->users == ON) return fail(c, "--userns on: %s %s", what, why);
-    warn("warning: no user namespace, root inside is root outside: %s %s (%s)", what, why,
-         errno ? strerror(errno) : "until delete");
-    c->restart = true;
-    return -1;
-}
-
-/* Map ids 0-65535 of a process's user namespace to the container's range. user_namespaces(7) */
-static int write_maps(const struct container *c, long long pid) {
-    char path[64], map[64];
-    snprintf(map, sizeof map, "0 %lld %d\n", c->base, IDS);
-    snprintf(path, sizeof path, "/proc/%lld/gid_map", pid);
-    if (write_at(AT_FDCWD, path, map) < 0) return -1;
-    snprintf(path, sizeof path, "/proc/%lld/uid_map", pid);
-    return write_at(AT_FDCWD, path, map);
-}
-
-/*
- * Idmapped mounts take their mapping from a user namespace, and that needs a process, if only
- * a dead one: until it is waited for, a zombie still has its entry in /proc.
- */
-static int open_user_namespace(struct container *c) {
-    char path[64];
-    const int pid = fork_into(CLONE_NEWUSER, -1, NULL);
-    if (pid == 0) _exit(0);
-    if (pid < 0) return -1;
-    snprintf(path, sizeof path, "/proc/%d/ns/user", pid);
-    if (write_maps(c, pid) == 0) c->users_fd = open(path, O_RDONLY | O_CLOEXEC);
-    const int error = errno;
-    waitpid(pid, NULL, 0);
-    errno = error;
-    return c->users_fd < 0 ? -1 : 0;
-}
-
-/*
- * A detached mount of a host path, with ids shifted into the container's range: what is root's
- * on disk is root's inside, and no file is changed for it. mount_setattr(2)
- */
-static int open_mapped(struct container *c, const char *path, bool recursive, bool read_only) {
-    enum { MOUNT_SETATTR = 442, RDONLY = 1, NODEV = 4, IDMAP = 0x100000 };
-    struct {
-        uint64_t set, clear, propagation, users_fd;
-    } a = {.set = NODEV | (read_only ? RDONLY : 0)};
-    const unsigned flags = recursive ? AT_RECURSIVE : 0;
-    int tree_fd = sys_open_tree(AT_FDCWD, path, flags);
-    if (tree_fd < 0) return fail(c, "%s", path);
-    if (c->users != OFF) {
-        a.set |= IDMAP;
-        a.users_fd = (uint64_t)c->users_fd;
-    }
-    if (syscall(MOUNT_SETATTR, tree_fd, "", AT_EMPTY_PATH | flags, &a, sizeof a) == 0 ||
-        (errno == ENOSYS && a.set == NODEV)) /* before Linux 5.12 we go without nodev */
-        return tree_fd;
-    close_fd(&tree_fd);
-    if (c->users != OFF) return without_users(c, path, "cannot be mapped");
-    return fail(c, "%s cannot be mounted%s", path, read_only ? " read-only" : "");
-}
-
-/* A file of ours over one in the rootfs, whose own may be missing or wrong. It goes in front, so
- * that a volume of the user's for the same place comes on top; and it is in the layer, because
- * the container may write to it as much as to other files. */
-static int add_own_file(struct container *c, const char *name, const char *volume,
-                        const char *text) {
-    char path[PATH_MAX];
-    struct volume own = {.text = volume, .tree_fd = -1};
-    snprintf(path, sizeof path, LIB_DIR "/%s/%s", c->name, name);
-    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-    if (fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text) &&
-        (c->users == OFF || fchown(fd, (uid_t)c->base, (gid_t)c->base) == 0))
-        own.tree_fd = sys_open_tree(AT_FDCWD, path, 0);
-    close_fd(&fd);
-    if (own.tree_fd < 0) return fail(c, "%s", path);
-    memmove(&c->volumes[1], c->volumes, c->volume_count++ * sizeof own);
-    c->volumes[0] = own;
-    return 0;
-}
-
-/* The host's name servers. One on the host's loopback is not ours to reach; systemd-resolved is
- * such a one, and keeps the real ones elsewhere. When all fails, public ones, as docker does. */
-static int read_name_servers(struct container *c, char *text, size_t size) {
-    static const char local[] = "nameserver 127.";
-    if (!read_at(AT_FDCWD, "/etc/resolv.conf", text, size) && errno != ENOENT)
-        return fail(c, "/etc/resolv.conf");
-    if (strstr(text, local)) read_at(AT_FDCWD, "/run/systemd/resolve/resolv.conf", text, size);
-    if (!strstr(text, "nameserver") || strstr(text, local))
-        snprintf(text, size, "nameserver 8.8.8.8\nnameserver 1.1.1.1\n");
-    return 0;
-}
-
-static int add_own_files(struct container *c) {
-    char text[5000];
-    snprintf(text, sizeof text, "127.0.0.1 localhost\n::1 localhost ip6-localhost\n%s %s %s\n",
-             c->address[0] ? c->address : "127.0.1.1", c->hostname, c->name);
-    if (add_own_file(c, "hosts", ":/etc/hosts", text) < 0) return -1;
-    if (c->address[0] && read_name_servers(c, text, sizeof text) < 0) return -1;
-    return c->address[0] ? add_own_file(c, "resolv.conf", ":/etc/resolv.conf", text) : 0;
-}
-
-/* The name's directory below LIB_DIR. One that another rootfs, or the other way to map users, was
- * used with is not reused. */
-static int open_layer(struct container *c) {
-    static const char *const parts[] = {"upper", "work"};
-    struct container last = blank;
-    char path[PATH_MAX];
-    snprintf(path, sizeof path, LIB_DIR "/%s", c->name);
-    if (mkdir(LIB_DIR, 0700) < 0 && errno != EEXIST) return fail(c, LIB_DIR);
-    const bool made = mkdir(path, 0700) == 0;
-    if (!made && errno != EEXIST) return fail(c, "%s", path);
-    c->layer_fd = open(path, O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-    if (c->layer_fd < 0) {
-        fail(c, "%s", path);
-        if (made) rmdir(path);
-        return -1;
-    }
-    const bool used = read_state(&last, c->layer_fd) == 0 && last.rootfs[0];
-    if (used && strcmp(last.rootfs, c->rootfs) != 0)
-        return refuse(c, "the layer of %s belongs to %s: delete %s first, or take another name",
-                      c->name, last.rootfs, c->name);
-    if (used && (last.users == OFF) != (c->users == OFF) &&
-        faccessat(c->layer_fd, "upper", F_OK, 0) == 0) { /* its files would be somebody else's */
-        errno = 0;
-        if (last.users == OFF) return without_users(c, path, "was made so");
-        return refuse(c, "%s was made with a user namespace: delete %s, or leave out --userns off",
-                      path, c->name);
-    }
-    for (size_t i = 0; i < COUNT(parts) && !c->write_through; i++)
-        if (mkdirat(c->layer_fd, parts[i], 0755) < 0 && errno != EEXIST)
-            return fail(c, "%s/%s", path, parts[i]);
-    c->remove &= !used; /* --rm: not what was there before */
-    return c->remove && write_state(c, c->layer_fd) < 0 ? fail(c, "%s/state", path) : 0;
-}
-
-/* The name's own files (upper) over those that are at place; the working directory is the layer.
- * The owner and the mode of the root directory are those of upper. A layer that goes at the end
- * need not be safe on the disk before (volatile). */
-static int mount_overlay(struct container *c, const char *place) {
-    char options[256];
-    const uid_t root = c->users == OFF ? 0 : (uid_t)c->base;
-    struct statvfs v;
-    struct stat s;
-    if (stat(c->rootfs, &s) < 0 || chmod("upper", s.st_mode & 07777) < 0 ||
-        chown("upper", root + s.st_uid % IDS, root + s.st_gid % IDS) < 0)
-        return fail(c, "cannot prepare the layer");
-    snprintf(options, sizeof options, "lowerdir=%s,upperdir=upper,workdir=work%s", place,
-             c->remove ? ",volatile" : "");
-    if (mount("overlay", place, "overlay", MS_NODEV, options) == 0) {
-        if (statvfs(place, &v) < 0) return fail(c, "cannot look at the layer");
-        if (!(v.f_flag & ST_RDONLY)) return 0;
-        errno = ENOSPC; /* overlayfs says nothing when it cannot make its work directory */
-        return fail(c, "the layer in " LIB_DIR " cannot be written");
-    }
-    if (errno == EINVAL && c->users != OFF)
-        return without_users(c, "a layer over mapped files", "needs Linux 5.19");
-    return fail(c, LIB_DIR " and the rootfs must be on ext4, xfs, btrfs or tmpfs for a layer, or "
-                           "use --write-through");
-}
-
-/*
- * layer: a root that can be written, over a rootfs that is not.
- *
- * overlayfs shows the rootfs until a file is written, which is then copied to the name's own
- * layer. All of it is mounted in a mount namespace of the engine's own, which the child gets a
- * copy of: the host's mount table never shows it, and nothing has to be unmounted. The place is
- * the name's directory below RUN_DIR, which to everybody else stays what it is.
- * https://docs.kernel.org/filesystems/overlayfs.html
- */
-static int stack_layer(struct container *c) {
-    char host[PATH_MAX], target[PATH_MAX], place[100];
-    if (open_layer(c) < 0) return -1;
-    if (c->users != OFF && open_user_namespace(c) < 0)
-        return without_users(c, "the kernel", "makes none");
-    for (struct volume *v = c->volumes; v < c->volumes + c->volume_count; v++) {
-        const bool read_only = split_volume(v->text, host, target);
-        v->tree_fd = open_mapped(c, host, true, read_only);
-        if (v->tree_fd < 0) return -1;
-    }
-    int rootfs_fd = open_mapped(c, c->rootfs, false, false);
-    if (rootfs_fd < 0) return -1;
-    c->host_mounts_fd = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
-    snprintf(place, sizeof place, RUN_DIR "/%s", c->name);
-    const bool moved = c->host_mounts_fd >= 0 && fchdir(c->layer_fd) == 0 &&
-                       unshare(CLONE_NEWNS) == 0 &&
-                       mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
-                       sys_move_mount(rootfs_fd, AT_FDCWD, place) == 0 &&
-                       mount(NULL, place, NULL, MS_PRIVATE, NULL) == 0; /* it came as a peer */
-    close_fd(&rootfs_fd);
-    if (!moved) return fail(c, "cannot mount the rootfs in a mount namespace of our own");
-    if (!c->write_through && mount_overlay(c, place) < 0) return -1;
-    c->root_fd = open(place, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (c->root_fd < 0) return fail(c, "cannot open the root");
-    return add_own_files(c);
-}
-
-/* Back to the host's mounts; the namespace with the layer lives on in the child alone. */
-static int leave_mounts(struct container *c) {
-    if (c->host_mounts_fd >= 0 && setns(c->host_mounts_fd, CLONE_NEWNS) < 0) return -1;
-    close_fd(&c->host_mounts_fd); /* the working directory is now / */
-    close_fd(&c->root_fd);
-    close_fd(&c->users_fd);
-    for (size_t i = 0; i < c->volume_count; i++) close_fd(&c->volumes[i].tree_fd);
-    return 0;
-}
-
-/* At the end the exit status is noted in the layer, or the layer goes: when no program ever ran on
- * it, which is when it has no state, or when its state says so: with --rm, once it has run. */
-static void remove_layer(struct container *c) {
-    struct container last = blank;
-    const bool there = c->layer_fd >= 0;
-    const bool stays = there && read_state(&last, c->layer_fd) == 0 && !last.remove;
-    leave_mounts(c);
-    if (stays && c->ran) write_state(c, c->layer_fd);
-    close_fd(&c->layer_fd);
-    if (there && !stays && !remove_layer_tree(c->name))
-        warn("warning: " LIB_DIR "/.%s cannot be emptied: see lsattr(1), findmnt(8)", c->name);
-}
-
-/*
- * cgroup: the limits, in force before the container's first instruction.
- *
- * Where version 1 holds the controllers the files do not exist: a limit that was asked for is
- * then an error, and a default one is given up with a warning.
- */
-static int make_cgroup(struct container *c) {
-    bool missing = false;
-    const int found = find_cgroup(c);
-    if (found < 0) return fail(c, "cannot look for cgroup2 in /proc/self/mountinfo");
-    if (found) {
-        char *slash = strrchr(c->cgroup, '/');
-        *slash = '\0';
-        const bool first = mkdir(c->cgroup, 0755) == 0;
-        *slash = '/';
-        if ((mkdir(c->cgroup, 0755) < 0 && errno != EEXIST) || (c->cgroup_fd = open_cgroup(c)) < 0)
-            return fail(c, "%s", c->cgroup);
-        if (first) { /* else env.sh has told both to give their controllers to their children */
-            write_at(c->cgroup_fd, "../../cgroup.subtree_control", "+cpu +memory +pids");
-            write_at(c->cgroup_fd, "../cgroup.subtree_control", "+cpu +memory +pids");
-        }
-    }
-    for (int i = 0; i < LIMITS; i++) {
-        const int written = write_at(c->cgroup_fd, limits[i].file, c->limit[i]);
-        if (written < 0 && strcmp(c->limit[i], "max") == 0) continue; /* there is none */
-        if (written < 0 && (c->asked[i] || (errno != ENOENT && errno != EBADF)))
-            return fail(c, "%s: no %s in cgroup v2 (see env.sh check)", limits[i].option,
-                        limits[i].file);
-        missing |= written < 0;
-    }
-    if (missing)
-        warn("warning: this host has no cpu, memory and pids controllers in cgroup v2: the default "
-             "limits are not in force; see env.sh check");
-    /* No swap beside the memory limit; and when it is hit, all die, not a random one. */
-    static const char *const fixed[][2] = {{"memory.swap.max", "0"}, {"memory.oom.group", "1"}};
-    for (size_t i = 0; i < COUNT(fixed); i++)
-        if (write_at(c->cgroup_fd, fixed[i][0], fixed[i][1]) < 0 && errno != ENOENT &&
-            errno != EBADF)
-            return fail(c, "cannot write %s", fixed[i][0]);
-    return 0;
-}
-
-static int remove_directory(const char *path, const struct stat *s, int type, struct FTW *at) {
-    (void)s, (void)at;
-    if (type == FTW_DP) rmdir(path);
-    return 0;
-}
-
-/* Kill what is left in it and remove it, with what root inside has made in it (--cap-add
- * SYS_ADMIN); a cgroup with dying members stays busy for a while. */
-static void remove_cgroup(struct container *c) {
-    char procs[4096], *rest, *line;
-    for (int i = 0; find_cgroup(c) > 0 && rmdir(c->cgroup) < 0 && errno == EBUSY && i < 2000; i++) {
-        int fd = open_cgroup(c);
-        rest = procs;
-        if (write_at(fd, "cgroup.kill", "1") < 0 && /* before Linux 5.14 */
-            read_at(fd, "cgroup.procs", procs, sizeof procs))
-            while ((line = strsep(&rest, "\n")) != NULL && *line) kill((pid_t)atoi(line), SIGKILL);
-        close_fd(&fd);
-        usleep(1000);
-        nftw(c->cgroup, remove_directory, 16, FTW_DEPTH | FTW_PHYS);
-    }
-}
-
-/* Be among the container's mounts for a moment, for exec: its child is seen inside as soon as it is
- * there, and so are its mounts, which must not be the host's. */
-static int enter_mounts(struct container *c) {
-    c->host_mounts_fd = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
-    return c->host_mounts_fd < 0 ? -1 : setns(c->join_fd, CLONE_NEWNS);
-}
-
-static bool is_null(const struct stat *s) {
-    return S_ISCHR(s->st_mode) && s->st_rdev == makedev(1, 3);
-}
-
-/* What the program writes comes to us through pipes of our own and goes on from here: in a pipe, a
- * terminal or a device of the caller's it could read what is not for it, or change the owner.
- * Files stay as they are. The pipes are the container's, so that it can open /dev/stdout. */
-static int open_outputs(struct container *c) {
-    int *const ours[] = {NULL, &c->output_fd, &c->error_fd};
-    struct stat s[3];
-    for (int i = 1; i < 3; i++) {
-        int ends[2];
-        if (fstat(i, &s[i]) < 0) return fail(c, "descriptor %d", i);
-        if (c->relay && isatty(i)) continue; /* it gets a terminal */
-        if (!c->detach && !S_ISFIFO(s[i].st_mode) && (!S_ISCHR(s[i].st_mode) || is_null(&s[i])))
-            continue;
-        const bool same = s[1].st_dev == s[i].st_dev && s[1].st_ino == s[i].st_ino;
-        if (i == 2 && c->stdio[1] > 2 && (same || c->detach)) {
-            c->stdio[2] = fcntl(c->stdio[1], F_DUPFD_CLOEXEC, 3);
-            continue;
-        }
-        if (pipe2(ends, O_CLOEXEC) < 0) return fail(c, "pipe");
-        *ours[i] = ends[0];
-        c->stdio[i] = ends[1];
-        if (c->users != OFF &&
-            fchown(ends[1], (uid_t)(c->base + c->uid), (gid_t)(c->base + c->gid)) < 0)
-            return fail(c, "cannot give a pipe to the container");
-    }
-    return c->stdio[2] < 0 ? fail(c, "pipe") : 0;
-}
-
-/*
- * clone: a process in new namespaces, born inside its cgroup. clone3(2)
- *
- * CLONE_INTO_CGROUP puts it there before it runs; writing cgroup.procs afterwards would leave
- * a moment without limits, and takes milliseconds. The same step serves exec, which has
- * joined the container's PID namespace and needs no new ones.
- */
-static int clone_child(struct container *c) {
-    const bool joining = c->join_fd >= 0;
-    const uint64_t flags = joining ? 0
-                                   : CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC |
-                                         CLONE_NEWNET | CLONE_NEWCGROUP |
-                                         (c->users == OFF ? 0 : CLONE_NEWUSER);
-    int report[2], go[2] = {-1, -1}, child_fd = -1;
-    const pid_t foreground = tcgetpgrp(0); /* in the background a terminal cannot be set up */
-
-    c->relay = !c->detach && isatty(0) && isatty(1) && (foreground < 0 || foreground == getpgrp());
-    if (pipe2(report, O_CLOEXEC) < 0 || pipe2(go, O_CLOEXEC) < 0) return fail(c, "pipe");
-    if (open_outputs(c) < 0) return -1;
-    /* The working directory follows the child into its copy of the mounts; descriptors do not. */
-    if (c->root_fd >= 0 && fchdir(c->root_fd) < 0) return fail(c, "fchdir");
-    if (joining && enter_mounts(c) < 0) return fail(c, "cannot join the container");
-    const int pid = fork_into(flags, c->cgroup_fd, &child_fd);
-    if (pid == 0) {
-        close(report[0]);     /* the child must not keep the engine's ends open, */
-        close(go[1]);         /* or it would never see that the engine died, */
-        close_fd(&c->run_fd); /* nor its lock */
-        c->report_fd = report[1];
-        c->go_fd = go[0];
-        if (c->detach) c->stdio[0] = open("/dev/null", O_RDWR | O_CLOEXEC);
-        if (joining) become(c, exec_steps, COUNT(exec_steps));
-        become(c, container_steps, COUNT(container_steps));
-    }
-    int error = errno;
-    const bool left = leave_mounts(c) == 0;
-    if (pid > 0 && !left) error = errno;
-    c->report_fd = report[0];
-    c->go_fd = go[1];
-    close_fd(&report[1]);
-    close_fd(&go[0]);
-    for (int i = 1; i < 3; i++)
-        if (c->stdio[i] > 2) close_fd(&c->stdio[i]);
-    errno = error;
-    if (pid < 0)
-        return fail(c, "cannot make a process%s",
-                    errno == ENOMEM || errno == EAGAIN ? " (are the limits too low?)" : "");
-    c->pid_fd = child_fd;
-    c->pid = pid;
-    c->start = start_time(pid);
-    errno = error;
-    return left ? 0 : fail(c, "cannot return to the host's mounts");
-}
-
-/* Usually it has ended. The sweeper comes here with the pid from a state file, trusted only
- * together with its start time, because the kernel gives numbers out again. */
-static void end_child(struct container *c) {
-    if (c->pid > 0 && c->pid_fd < 0 && c->start > 0 && start_time(c->pid) == c->start)
-        c->pid_fd = sys_pidfd_open(c->pid);
-    if (c->pid_fd >= 0 && sys_pidfd_send_signal(c->pid_fd, SIGKILL) == 0) {
-        struct pollfd p = {c->pid_fd, POLLIN, 0};
-        poll(&p, 1, STOP_SECONDS * 1000);
-        waitpid((pid_t)c->pid, NULL, 0);
-    }
-}
-
-/* users: the child's user namespace gets its ids; only then may it touch files. */
-static int map_users(struct container *c) {
-    if (c->users != OFF && write_maps(c, c->pid) < 0) return fail(c, "cannot map users");
-    if (c->users == AUTO) c->users = ON;
-    if (write_state(c, c->run_fd) < 0) return fail(c, RUN_DIR "/%s/state", c->name);
-    return write(c->go_fd, "", 1) == 1 ? 0 : fail(c, "the child is gone");
-}
-
-/* Run ip(8) on a batch of commands, in a network namespace if one is given. Never a shell. */
-static int run_ip(struct container *c, int netns_fd, const char *batch) {
-    const ssize_t length = (ssize_t)strlen(batch);
-    int in_fd = memfd_create("batch", MFD_CLOEXEC), out_fd = memfd_create("output", MFD_CLOEXEC);
-    int ip_fd = -1, pid = -1, status = -1;
-    char said[200] = "";
-
-    if (in_fd >= 0 && out_fd >= 0 && pwrite(in_fd, batch, (size_t)length, 0) == length)
-        pid = fork_into(0, -1, &ip_fd);
-    if (pid == 0) {
-        sigset_t none;
-        sigemptyset(&none);
-        sigprocmask(SIG_SETMASK, &none, NULL);
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
-        if ((netns_fd < 0 || setns(netns_fd, CLONE_NEWNET) == 0) && dup2(in_fd, 0) == 0 &&
-            dup2(out_fd, 1) == 1 && dup2(out_fd, 2) == 2)
-            execlp("ip", "ip", "-batch", "-", (char *)NULL);
-        _exit(NOT_FOUND);
-    }
-    struct pollfd p = {ip_fd, POLLIN, 0};
-    const bool hung = pid > 0 && poll(&p, 1, IP_SECONDS * 1000) == 0;
-    if (hung) sys_pidfd_send_signal(ip_fd, SIGKILL);
-    if (pid < 0 || waitpid(pid, &status, 0) != pid)
-        fail(c, "cannot run ip");
-    else if (status != 0) {
-        const ssize_t n = pread(out_fd, said, sizeof said - 1, 0);
-        said[n > 0 ? strcspn(said, "\n") : 0] = '\0';
-        if (hung)
-            refuse(c, "ip did not finish within %d seconds", IP_SECONDS);
-        else if (WIFEXITED(status) && WEXITSTATUS(status) == NOT_FOUND)
-            refuse(c, "ip cannot be run: install iproute2 (env.sh deps)");
-        else
-            refuse(c, "ip failed: %s (bridge %s)", said[0] ? said : "silently", c->bridge);
-    }
-    close_fd(&in_fd);
-    close_fd(&out_fd);
-    close_fd(&ip_fd);
-    return status == 0 ? 0 : -1;
-}
-
-/* The kernel notices a new carrier a little later, and drops packets until then. Setting the
- * flags as they are changes nothing, but waits for the lock under which it does. netdevice(7) */
-static int await_carrier(struct container *c) {
-    struct ifreq r = {0};
-    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), result = fd;
-    snprintf(r.ifr_name, sizeof r.ifr_name, "ve%08llx", c->pid);
-    for (int i = 0; i < 10000 && result >= 0 && !(r.ifr_flags & IFF_RUNNING); i++) {
-        usleep(i ? 200 : 0);
-        result = ioctl(fd, SIOCGIFFLAGS, &r);
-    }
-    if (result < 0 || ioctl(fd, SIOCSIFFLAGS, &r) < 0)
-        result = fail(c, "cannot ask for the carrier of %s", r.ifr_name);
-    else if (!(r.ifr_flags & IFF_RUNNING))
-        result = refuse(c, "%s has no carrier: is bridge %s up?", r.ifr_name, c->bridge);
-    close_fd(&fd);
-    return result;
-}
-
-/*
- * network: a cable from the bridge into the container. veth(4), ip-netns(8)
- *
- * The pair is born with one end in each namespace, so eth0 never exists on the host. Its
- * hardware address is derived from the IP address, as docker does: a neighbour that remembers
- * the last owner of the address reaches the new one at once. The pair dies with the namespace.
- */
-static int connect_network(struct container *c) {
-    char batch[512], path[64], link[128];
-    unsigned char a[4];
-
-    snprintf(path, sizeof path, "/proc/%lld/ns/net", c->pid);
-    snprintf(link, sizeof link, NETNS_DIR "/%s", c->name);
-    disconnect_network(c);
-    if ((mkdir(NETNS_DIR, 0755) < 0 && errno != EEXIST) || symlink(path, link) < 0)
-        return fail(c, "%s", link);
-    if (!c->address[0]) return 0;
-    inet_pton(AF_INET, c->address, a);
-    snprintf(batch, sizeof batch,
-             "link add ve%08llx type veth peer name eth0 address 02:42:%02x:%02x:%02x:%02x "
-             "netns %lld\nlink set ve%08llx master %s up\n",
-             c->pid, a[0], a[1], a[2], a[3], c->pid, c->pid, c->bridge);
-    if (run_ip(c, -1, batch) < 0) return -1;
-    int netns_fd = open(path, O_RDONLY | O_CLOEXEC);
-    snprintf(batch, sizeof batch,
-             "addr add %s/%lld brd + dev eth0\nlink set eth0 up\nroute add default via %s\n",
-             c->address, c->prefix, c->gateway);
-    const int result = netns_fd < 0 ? fail(c, "%s", path) : run_ip(c, netns_fd, batch);
-    close_fd(&netns_fd);
-    return result < 0 ? -1 : await_carrier(c);
-}
-
-/* Remove the name, if it is one of ours and not a namespace that somebody made by hand. */
-static void disconnect_network(struct container *c) {
-    char link[128], target[64] = "";
-    snprintf(link, sizeof link, NETNS_DIR "/%s", c->name);
-    const ssize_t n = readlink(link, target, sizeof target - 1);
-    if (n > 13 && strncmp(target, "/proc/", 6) == 0 && strcmp(target + n - 7, "/ns/net") == 0)
-        unlink(link);
-}
-
-/* A number from a cgroup file, or from the line of it that starts with key; -1: max, or none. */
-static long long read_use(const struct container *c, const char *file, const char *key) {
-    char text[4096];
-    const char *at = read_at(c->cgroup_fd, file, text, sizeof text) ? text : NULL;
-    if (at && key && (at = strstr(text, key)) != NULL) at += strlen(key) + 1;
-    return at && isdigit((unsigned char)*at) ? atoll(at) : -1;
-}
-
-/* The child's next record, or 0 at the end of the pipe. For exec those who are inside already may
- * have stopped it, or frozen its cgroup, so a signal that means the end is seen while we wait. */
-static int await_report(struct container *c) {
-    static const int ends[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
-    struct pollfd p = {c->report_fd, POLLIN, 0};
-    sigset_t pending;
-    int ready = 0;
-    while (!c->forwarded && (ready = poll(&p, 1, 50)) == 0) {
-        sigpending(&pending);
-        for (size_t i = 0; i < COUNT(ends); i++)
-            if (sigismember(&pending, ends[i])) c->forwarded = ends[i];
-    }
-    const ssize_t n = ready > 0 ? read(c->report_fd, &c->report, sizeof c->report) : -1;
-    return n == 0                  ? 0
-           : n == sizeof c->report ? (int)c->report.kind
-                                   : fail(c, "cannot hear the child");
-}
-
-static int child_died(struct container *c) {
-    return refuse(c, "the child died while being set up%s",
-                  read_use(c, "memory.events", "oom_kill") > 0 ? ": --memory is too low" : "");
-}
-
-static void copy_window_size(const struct container *c) {
-    struct winsize size;
-    if (c->relay && ioctl(0, TIOCGWINSZ, &size) == 0) ioctl(c->output_fd, TIOCSWINSZ, &size);
-}
-
-/*
- * go: the child has made its walls, the network stands: let it become the program.
- *
- * The pipe closes when exec succeeds, but a killed child closes it too; so the child says
- * READY just before. READY and end: it runs. READY and a failure: exec failed. End alone: it
- * died while being set up.
- */
-static int let_go(struct container *c) {
-    int said = await_report(c);
-    if (said == WAITING && c->relay) {
-        c->output_fd = (int)syscall(SYS_pidfd_getfd, c->pid_fd, c->report.terminal_fd, 0);
-        if (c->output_fd < 0 || fcntl(c->output_fd, F_SETFL, O_NONBLOCK) < 0)
-            return fail(c, "cannot take the terminal");
-        copy_window_size(c);
-    }
-    if (said == WAITING)
-        said = write(c->go_fd, "", 1) == 1 ? await_report(c) : fail(c, "the child is gone");
-    if (said == READY) {
-        if (await_report(c) != 0) return -1;
-        c->started = time(NULL);
-        if (c->layer_fd >= 0 && (write_state(c, c->run_fd) < 0 || write_state(c, c->layer_fd) < 0))
-            return fail(c, "cannot write the state of %s", c->name);
-        if (c->running_fd >= 0 && write(c->running_fd, "", 1) < 0)
-            return refuse(c, "the process that started us is gone");
-        return 0;
-    }
-    return said == 0 ? child_died(c) : -1;
-}
-
-/* ---- Serving a running container: terminal, signals, log -------------------------------- */
-
-/* One direction of the relay: bytes read that could not be written yet. */
-struct stream {
-    int from, to; /* from is -1 at its end */
-    size_t start, end;
-    char data[8192];
-};
-
-/* Move what can be moved without waiting: a writable pipe takes PIPE_BUF bytes. False when there is
- * nobody to read them. */
-static bool pump(struct stream *s, bool may_read, bool may_write) {
-    if (may_read) {
-        const ssize_t n = read(s->from, s->data, sizeof s->data);
-        s->start = 0;
-        s->end = n > 0 ? (size_t)n : 0;
-        if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) s->from = -1;
-    }
-    if (may_write) {
-        const size_t left = s->end - s->start;
-        const ssize_t n = write(s->to, s->data + s->start, left < PIPE_BUF ? left : PIPE_BUF);
-        if (n > 0)
-            s->start += (size_t)n;
-        else if (errno != EAGAIN && errno != EINTR)
-            s->start = s->end; /* as a closed terminal does */
-        return n >= 0 || errno != EPIPE;
-    }
-    return true;
-}
-
-/* Keep the log bounded: at LOG_BYTES it becomes log.1, in place of the older one. */
-static int open_log(struct container *c) {
-    struct stat s;
-    if (c->log_fd >= 0 && (fstat(c->log_fd, &s) < 0 || s.st_size < LOG_BYTES)) return c->log_fd;
-    if (c->log_fd >= 0) renameat(c->layer_fd, "log", c->layer_fd, "log.1");
-    close_fd(&c->log_fd);
-    return c->log_fd = openat(c->layer_fd, "log", O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-}
-
-/*
- * Pass a signal on. The kernel drops what a PID namespace's first process has no handler for,
- * even SIGTERM; then we do what would have happened to any other process: it ends. True when
- * it is to end, and gets STOP_SECONDS for it.
- */
-static bool forward(struct container *c, int number) {
-    if (number == SIGWINCH) {
-        copy_window_size(c);
-        return false;
-    }
-    const bool last = number == SIGTERM || number == SIGHUP;
-    const bool dropped = c->join_fd < 0 && !handles_signal(c->pid, number);
-    if (dropped || last) c->forwarded = number;
-    if (c->join_fd >= 0)
-        kill(-(pid_t)c->pid, number); /* exec: as a terminal would, to all of its session */
-    else
-        sys_pidfd_send_signal(c->pid_fd, dropped ? SIGKILL : number);
-    return last;
-}
-
-/* The poll loop: until the program ended and everything it wrote has been passed on. After a signal
- * nobody waits for a reader that is slow; nor, in exec, for others that have its output open. */
-static void relay(struct container *c) {
-    struct stream streams[] = {{.from = c->output_fd, .to = 1},
-                               {.from = c->error_fd, .to = 2},
-                               {.from = c->relay ? 0 : -1, .to = c->output_fd}};
-    struct signalfd_siginfo s;
-    time_t deadline = 0;
-
-    for (bool ended = false, left = true; !ended || left;) {
-        struct pollfd p[2 + 2 * COUNT(streams)] = {{ended ? -1 : c->pid_fd, POLLIN, 0},
-                                                   {c->signal_fd, POLLIN, 0}};
-        bool full = false;
-        if (c->detach) streams[0].to = open_log(c);
-        for (size_t i = 0; i < COUNT(streams); i++) {
-            const bool waits = streams[i].start < streams[i].end;
-            p[2 + 2 * i] = (struct pollfd){waits ? -1 : streams[i].from, POLLIN, 0};
-            p[3 + 2 * i] = (struct pollfd){waits ? streams[i].to : -1, POLLOUT, 0};
-            full |= waits && i < 2 && !c->forwarded;
-        }
-        const int ready = poll(p, COUNT(p), ended && !full ? 0 : deadline ? 1000 : -1);
-        left = ready != 0 || full;
-        if (deadline && time(NULL) >= deadline) sys_pidfd_send_signal(c->pid_fd, SIGKILL);
-        if (p[1].revents && read(c->signal_fd, &s, sizeof s) == sizeof s &&
-            forward(c, (int)s.ssi_signo) && !deadline)
-            deadline = time(NULL) + STOP_SECONDS;
-        for (size_t i = 0; i < COUNT(streams); i++)
-            if (!pump(&streams[i], p[2 + 2 * i].revents,
-                      p[3 + 2 * i].revents || streams[i].to < 0)) {
-                streams[i].from = -1; /* SIGPIPE for the program, too */
-                close_fd(i ? &c->error_fd : &c->output_fd);
-            }
-        ended |= p[0].revents != 0;
-    }
-}
-
-/* Until the container ends. Our terminal becomes a plain wire meanwhile, because echo and
- * editing are done by the container's own. Returns the exit status for the shell. */
-static int serve(struct container *c) {
-    const sigset_t set = hold_signals();
-    struct termios raw;
-    int status = 0;
-
-    c->signal_fd = signalfd(-1, &set, SFD_CLOEXEC);
-    if (c->detach) {
-        int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
-        for (int i = 0; i < 3; i++) dup2(null_fd, i);
-        close_fd(&null_fd);
-    }
-    if (c->relay && tcgetattr(0, &c->saved) == 0) {
-        raw = c->saved;
-        cfmakeraw(&raw);
-        tcsetattr(0, TCSANOW, &raw);
-    }
-    relay(c);
-    if (c->relay) tcsetattr(0, TCSANOW, &c->saved);
-    close_fd(&c->signal_fd);
-    close_fd(&c->log_fd);
-    waitpid((pid_t)c->pid, &status, 0);
-    close_fd(&c->pid_fd);
-    if (!WIFSIGNALED(status)) return WEXITSTATUS(status);
-    if (WTERMSIG(status) == SIGKILL && read_use(c, "memory.events", "oom_kill") > 0) {
-        warn("%s was killed: it needed more memory than its limit; see --memory", c->name);
-        usleep(300000); /* before its cgroup goes: those that serve an exec look there, too */
-    }
-    return 128 + (c->forwarded ? c->forwarded : WTERMSIG(status));
-}
-
-/* ---- The child's steps ------------------------------------------------------------------ */
-
-/* Wait for a byte from the engine. End-of-file instead: it died, and nobody is to be told. */
-static int wait_for_engine(struct container *c) {
-    char byte;
-    const ssize_t n = read(c->go_fd, &byte, 1);
-    if (n == 0) _exit(ENGINE_FAILED);
-    return n < 0 ? fail(c, "cannot hear the engine") : 0;
-}
-
-static int tell_engine(struct container *c, int kind) {
-    const struct report r = {.kind = kind, .terminal_fd = c->output_fd};
-    return write(c->report_fd, &r, sizeof r) < 0 ? fail(c, "cannot tell the engine") : 0;
-}
-
-/* Groups go first, for a mere user may not change them. Whenever credentials change, the kernel
- * resets the other two: not dumpable, so that nobody may look into us (CVE-2016-9962), and killed
- * when the engine dies. prctl(2) */
-static int become_user(struct container *c, uid_t uid, gid_t gid) {
-    if (setgroups(0, NULL) < 0 || setresgid(gid, gid, gid) < 0 || setresuid(uid, uid, uid) < 0)
-        return fail(c, "cannot become user %u:%u", uid, gid);
-    if (prctl(PR_SET_DUMPABLE, 0) < 0 || prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
-        return fail(c, "prctl");
-    return 0;
-}
-
-/* Neither the host's terminal nor its keys (session-keyring(7)); root, from the unmapped user
- * that clone leaves. */
-static int leave_session(struct container *c) {
-    enum { JOIN_SESSION_KEYRING = 1 };
-    if (setsid() < 0) return fail(c, "setsid");
-    if (syscall(SYS_keyctl, JOIN_SESSION_KEYRING, NULL) < 0 && errno != ENOSYS && errno != EDQUOT)
-        return fail(c, "cannot leave the host's keyring");
-    return become_user(c, 0, 0);
-}
-
-/*
- * private: nothing done here shows on the host.
- *
- * Mounts of a systemd host are shared, so a copied namespace would still pass mounts on;
- * MS_PRIVATE ends that. mount_namespaces(7)
- */
-static int make_private(struct container *c) {
-    if (wait_for_engine(c) < 0 || leave_session(c) < 0) return -1; /* it maps our user ids */
-    return mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ? fail(c, "mount /") : 0;
-}
-
-/*
- * rootfs: the layer becomes a mount point of ours.
- *
- * pivot_root(2) wants a mount point, and refuses one that came from a more privileged mount
- * namespace; so the tree is mounted onto itself.
- */
-static int enter_rootfs(struct container *c) {
-    c->root_fd = sys_open_tree(AT_FDCWD, ".", AT_RECURSIVE);
-    if (c->root_fd < 0 || sys_move_mount(c->root_fd, AT_FDCWD, ".") < 0 || fchdir(c->root_fd) < 0)
-        return fail(c, "cannot mount the root onto itself");
-    return 0;
-}
-
-/* Mount a file system of the kernel's. A rootfs that has a link in the place is refused. */
-static int mount_inside(struct container *c, const char *type, const char *target,
-                        unsigned long flags, const char *options) {
-    char path[64];
-    int target_fd = open_inside(c, target, true, RESOLVE_NO_SYMLINKS);
-    if (target_fd < 0)
-        return errno == ELOOP ? refuse(c, "/%s is a symbolic link in the rootfs", target)
-                              : fail(c, "/%s", target);
-    snprintf(path, sizeof path, "/proc/self/fd/%d", target_fd);
-    const int result = mount(type, path, type, flags, options);
-    close_fd(&target_fd);
-    return result < 0 ? fail(c, "mount %s on /%s", type, target) : 0;
-}
-
-/* For a device of the host's: it can be written to, but its owner and mode stay. */
-#define NODE_FLAGS (MS_RDONLY | MS_NOSUID | MS_NOEXEC)
-
-/* Put what is at the host's (or our own) path onto the target; flags: those of a remount. */
-static int bind_inside(struct container *c, const char *source, const char *target, bool directory,
-                       unsigned long flags) {
-    char path[64];
-    int source_fd = source[0] == '/' ? sys_openat2(AT_FDCWD, source, O_PATH, 0)
-                                     : open_inside(c, source, directory, RESOLVE_NO_SYMLINKS);
-    int tree_fd = source_fd < 0 ? -1 : sys_open_tree(source_fd, "", AT_RECURSIVE | AT_EMPTY_PATH);
-    close_fd(&source_fd);
-    int target_fd = tree_fd < 0 ? -1 : open_inside(c, target, directory, RESOLVE_NO_SYMLINKS);
-    int result = target_fd < 0 ? -1 : sys_move_mount(tree_fd, target_fd, "");
-    snprintf(path, sizeof path, "/proc/self/fd/%d", tree_fd);
-    if (result == 0 && flags) result = mount(NULL, path, NULL, MS_REMOUNT | MS_BIND | flags, NULL);
-    if (result < 0) fail(c, "%s on /%s", source, target);
-    close_fd(&tree_fd);
-    close_fd(&target_fd);
-    return result;
-}
-
-/* Hide path under a null or an empty directory, or make it read-only; it is below c->root_fd, which
- * is proc or sys itself meanwhile. Not every kernel has every part. */
-static int protect(struct container *c, const char *path, bool hide) {
-    const unsigned long flags = MS_NOSUID | MS_NOEXEC | MS_NODEV | MS_RDONLY;
-    struct stat s;
-    if (fstatat(c->root_fd, path, &s, AT_SYMLINK_NOFOLLOW) < 0)
-        return errno == ENOENT ? 0 : fail(c, "%s", path);
-    if (hide && S_ISDIR(s.st_mode)) return mount_inside(c, "tmpfs", path, flags, "size=0,mode=555");
-    return bind_inside(c, hide ? "/dev/null" : path, path, S_ISDIR(s.st_mode),
-                       hide ? NODE_FLAGS : flags);
-}
-
-/*
- * proc: the kernel's own file systems, for these namespaces.
- *
- * Before pivot, because the kernel allows proc and sysfs in a user namespace only where a
- * full one is visible already, and the host's is still there. Parts of both speak of the whole
- * machine, whatever the namespace: those are hidden or read-only. They are found from the file
- * system itself: with --write-through somebody may exchange the directories meanwhile.
- */
-static int mount_proc(struct container *c) {
-    static const struct {
-        const char *type, *place;
-        long magic;
-        unsigned long flags;
-        const char *hidden[16], *read_only[6]; /* up to the first NULL */
-    } systems[] = {
-        {"proc",
-         "proc",
-         PROC_SUPER_MAGIC,
-         0,
-         {"acpi", "asound", "interrupts", "kcore", "keys", "kpagecount", "kpageflags",
-          "latency_stats", "pagetypeinfo", "sched_debug", "scsi", "slabinfo", "timer_list",
-          "timer_stats", "vmallocinfo"},
-         {"bus", "fs", "irq", "sys", "sysrq-trigger"}},
-        {"sysfs", "sys", SYSFS_MAGIC, MS_RDONLY, {"devices/virtual/powercap", "firmware"}, {NULL}},
-    };
-    const unsigned long quiet = MS_NOSUID | MS_NOEXEC | MS_NODEV;
-    int root_fd = c->root_fd, result = 0;
-    struct statfs f;
-
-    for (size_t i = 0; i < COUNT(systems) && result == 0; i++) {
-        c->root_fd = root_fd;
-        if (mount_inside(c, systems[i].type, systems[i].place, quiet | systems[i].flags, NULL) < 0)
-            return -1;
-        c->root_fd = open_inside(c, systems[i].place, true, RESOLVE_NO_SYMLINKS);
-        if (c->root_fd < 0 || fstatfs(c->root_fd, &f) < 0)
-            result = fail(c, "/%s", systems[i].place);
-        else if (f.f_type != systems[i].magic)
-            result = refuse(c, "/%s of the rootfs was exchanged", systems[i].place);
-        for (const char *const *p = systems[i].hidden; result == 0 && *p; p++)
-            result = protect(c, *p, true);
-        for (const char *const *p = systems[i].read_only; result == 0 && *p; p++)
-            result = protect(c, *p, false);
-        if (result == 0 && systems[i].magic == SYSFS_MAGIC && c->cgroup_fd >= 0)
-            result = mount_inside(c, "cgroup2", "fs/cgroup", quiet | MS_RDONLY, NULL);
-        close_fd(&c->root_fd);
-    }
-    c->root_fd = root_fd;
-    return result;
-}
-
-/* The master of a new terminal from the container's devpts, and its slave. pty(7) */
-static int open_terminal(struct container *c, int devpts_ptmx_fd) {
-    int unlock = 0, slave_fd = -1;
-    c->output_fd = devpts_ptmx_fd;
-    if (c->output_fd >= 0 && ioctl(c->output_fd, TIOCSPTLCK, &unlock) == 0)
-        slave_fd = ioctl(c->output_fd, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
-    if (slave_fd < 0 || fchown(slave_fd, (uid_t)c->uid, (gid_t)-1) < 0)
-        return fail(c, "cannot open a terminal");
-    for (int i = 0; i < 3; i++)
-        if (isatty(i)) c->stdio[i] = slave_fd;
-    return 0;
-}
-
-/*
- * dev: the few devices that are the same for everybody, and terminals of its own.
- *
- * Nodes are not made (a user namespace may not) but are the host's, each checked to be the
- * device it claims to be; a node that is made beside them cannot be opened. devpts is a new
- * instance: the host's terminals are not in it.
- */
-static int mount_dev(struct container *c) {
-    static const struct device {
-        const char *name;
-        unsigned char major, minor;
-    } devices[] = {
-        {"null", 1, 3},   {"zero", 1, 5},    {"full", 1, 7},
-        {"random", 1, 8}, {"urandom", 1, 9}, {"tty", 5, 0},
-    };
-    static const char *const links[][2] = {
-        {"/proc/self/fd", "fd"},       {"/proc/self/fd/0", "stdin"}, {"/proc/self/fd/1", "stdout"},
-        {"/proc/self/fd/2", "stderr"}, {"pts/ptmx", "ptmx"},
-    };
-    static const char small[] = "mode=755,size=64k,nr_inodes=1k";
-    const unsigned long quiet = MS_NOSUID | MS_NOEXEC | MS_NODEV;
-    char path[64];
-    struct stat s;
-
-    umask(0);
-    if (mount_inside(c, "tmpfs", "dev", MS_NOSUID | MS_NODEV, small) < 0 ||
-        mount_inside(c, "devpts", "dev/pts", MS_NOSUID | MS_NOEXEC,
-                     "newinstance,ptmxmode=0666,mode=0620,gid=5") < 0 ||
-        mount_inside(c, "tmpfs", "dev/shm", quiet, "mode=1777,size=64m,nr_inodes=16k") < 0 ||
-        mount_inside(c, "mqueue", "dev/mqueue", quiet, NULL) < 0)
-        return -1;
-    /* From here on by descriptor: with --write-through somebody may exchange dev meanwhile. */
-    int dev_fd = open_inside(c, "dev", true, RESOLVE_NO_SYMLINKS);
-    if (dev_fd < 0) return fail(c, "/dev");
-    for (size_t i = 0; i < COUNT(devices); i++) {
-        snprintf(path, sizeof path, "/dev/%s", devices[i].name);
-        if (bind_inside(c, path, path + 1, false, NODE_FLAGS) < 0) return -1;
-        if (fstatat(dev_fd, devices[i].name, &s, AT_SYMLINK_NOFOLLOW) < 0)
-            return fail(c, "%s", path);
-        if (!S_ISCHR(s.st_mode) || s.st_rdev != makedev(devices[i].major, devices[i].minor))
-            return refuse(c, "the host's %s is not the device of that name", path);
-    }
-    for (size_t i = 0; i < COUNT(links); i++)
-        if (symlinkat(links[i][0], dev_fd, links[i][1]) < 0) return fail(c, "/dev/%s", links[i][1]);
-    umask(022);
-    const int ptmx_fd =
-        c->relay ? sys_openat2(dev_fd, "pts/ptmx", O_RDWR | O_NOCTTY, RESOLVE_NO_SYMLINKS) : -1;
-    close_fd(&dev_fd);
-    if (c->relay && open_terminal(c, ptmx_fd) < 0) return -1;
-    return c->relay ? bind_inside(c, "dev/pts/0", "dev/console", false, 0)
-                    : bind_inside(c, "/dev/null", "dev/console", false, NODE_FLAGS);
-}
-
-/* Volumes come as descriptors of detached mounts. Their places are found by openat2(2), for which
- * no link leads out of the root, and last, so that they may be in /dev. */
-static int place_volumes(struct container *c) {
-    for (struct volume *v = c->volumes; v < c->volumes + c->volume_count; v++) {
-        char host[PATH_MAX], target[PATH_MAX];
-        struct stat s;
-        split_volume(v->text, host, target);
-        if (fstat(v->tree_fd, &s) < 0) return fail(c, "volume %s", v->text);
-        int target_fd = open_inside(c, target, S_ISDIR(s.st_mode), RESOLVE_IN_ROOT);
-        if (target_fd < 0 || sys_move_mount(v->tree_fd, target_fd, "") < 0)
-            return fail(c, "volume on %s%s", target,
-                        errno == EINVAL ? ": one is a directory, the other is not" : "");
-        close_fd(&target_fd);
-    }
-    return 0;
-}
-
-/*
- * pivot: the root of the mount namespace itself is exchanged, and the old one detached.
- *
- * chroot(2) would only change where "/" points for this process, and root can walk out of it.
- * With pivot_root(".", ".") the old root ends up on top of the new one, from where it is
- * unmounted: afterwards no path, and no mount, leads to the host's files. pivot_root(2)
- */
-static int pivot(struct container *c) {
-    if (place_volumes(c) < 0) return -1;
-    if (syscall(SYS_pivot_root, ".", ".") < 0) return fail(c, "pivot_root");
-    if (umount2(".", MNT_DETACH) < 0 || chdir("/") < 0)
-        return fail(c, "cannot detach the host's root");
-    /* A volume came as a peer of the host's mount; mounts made in one would show in the other. */
-    if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0) return fail(c, "mount /");
-    if (c->read_only &&
-        mount(NULL, "/", NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NODEV, NULL) < 0)
-        return fail(c, "cannot make the root read-only");
-    return 0;
-}
-
-/* hostname: uts_namespaces(7); and the loopback interface of the new network, which is down. */
-static int set_hostname(struct container *c) {
-    struct ifreq lo = {.ifr_name = "lo", .ifr_flags = IFF_UP};
-    int socket_fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-
-    if (sethostname(c->hostname, strlen(c->hostname)) < 0) return fail(c, "sethostname");
-    if (socket_fd < 0 || ioctl(socket_fd, SIOCSIFFLAGS, &lo) < 0)
-        return fail(c, "cannot set lo up");
-    close(socket_fd);
-    return 0;
-}
-
-/*
- * caps: root of the container keeps only the capabilities in its bounding set, another user
- * has none; none are inheritable, and no set-user-ID program gives more. capabilities(7)
- */
-static int drop_capabilities(struct container *c) {
-    struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
-    struct __user_cap_data_struct sets[2] = {{0, 0, 0}, {0, 0, 0}};
-
-    for (int i = 0, has; (has = prctl(PR_CAPBSET_READ, i)) >= 0 || errno != EINVAL; i++)
-        if (has < 0 || (has && !BIT(c->capabilities, i) && prctl(PR_CAPBSET_DROP, i) < 0))
-            return fail(c, "cannot drop capability %d", i);
-    prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
-    if (become_user(c, (uid_t)c->uid, (gid_t)c->gid) < 0) return -1;
-    for (int i = 0; i < 2 && c->uid == 0; i++)
-        sets[i].permitted = sets[i].effective = (uint32_t)(c->capabilities >> 32 * i);
-    if (syscall(SYS_capset, &header, sets) < 0) return fail(c, "capset");
-    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ? fail(c, "prctl") : 0;
-}
-
-#if defined(__x86_64__)
-#define OUR_ARCH AUDIT_ARCH_X86_64
-#elif defined(__aarch64__)
-#define OUR_ARCH AUDIT_ARCH_AARCH64
-#else
-#error "the system call filter is written for x86_64 and aarch64"
-#endif
-
-/* System calls that a container is denied, unless it has the capability in front; -1: always. */
-static const struct denied {
-    int unless, calls[14]; /* up to the first 0 */
-} denied[] = {
-    /* mounts: it could undo its read-only and masked paths; namespaces of others */
-    {CAP_SYS_ADMIN,
-     {SYS_mount, SYS_umount2, SYS_pivot_root, SYS_move_mount, SYS_open_tree, SYS_fsopen,
-      SYS_fsconfig, SYS_fsmount, SYS_fspick, 442 /* mount_setattr */, 467 /* open_tree_attr */,
-      SYS_setns}},
-    /* files by number instead of by name, past the root */
-    {CAP_DAC_READ_SEARCH, {SYS_open_by_handle_at, SYS_name_to_handle_at}},
-    /* programs, events and memory inside the kernel, where many holes were found */
-    {CAP_SYS_ADMIN, {SYS_bpf, SYS_perf_event_open, SYS_userfaultfd, SYS_fanotify_init}},
-    {-1, {SYS_io_uring_setup, SYS_io_uring_enter, SYS_io_uring_register}},
-    {CAP_SYS_MODULE, {SYS_init_module, SYS_finit_module, SYS_delete_module}},
-    /* keys belong to the user, not to a namespace */
-    {-1, {SYS_add_key, SYS_request_key, SYS_keyctl}},
-    /* the machine as a whole: another kernel, its clock, swap, accounting, log, devices' ports */
-    {CAP_SYS_BOOT, {SYS_kexec_load, SYS_kexec_file_load, SYS_reboot}},
-    {CAP_SYS_TIME, {SYS_settimeofday, SYS_clock_settime, SYS_clock_adjtime, SYS_adjtimex}},
-    {CAP_SYS_ADMIN, {SYS_swapon, SYS_swapoff, SYS_quotactl, 443 /* quotactl_fd */}},
-    {CAP_SYS_PACCT, {SYS_acct}},
-    {CAP_SYSLOG, {SYS_syslog}},
-#ifdef __x86_64__
-    {CAP_SYS_RAWIO, {SYS_iopl, SYS_ioperm}},
-#endif
-    /* other processes' internals and memory placement */
-    {CAP_SYS_PTRACE, {SYS_kcmp}},
-    {CAP_SYS_NICE, {SYS_move_pages, SYS_migrate_pages}},
-};
-
-/* And those that are denied by an argument: when it has a bit, or is a value. */
-static const struct denied_argument {
-    int unless, call, argument, test;
-    uint32_t value;
-} denied_arguments[] = {
-    /* in a user namespace of its own it would have all capabilities again */
-    {CAP_SYS_ADMIN, SYS_clone, 0, BPF_JSET, CLONE_NEWUSER},
-    {CAP_SYS_ADMIN, SYS_unshare, 0, BPF_JSET, CLONE_NEWUSER},
-    /* pushes input into a terminal, which may be the host's */
-    {-1, SYS_ioctl, 1, BPF_JEQ, TIOCSTI},
-    {-1, SYS_ioctl, 1, BPF_JEQ, TIOCLINUX},
-    /* vsock(7) leads to the hypervisor and to other machines on it, past all network namespaces */
-    {-1, SYS_socket, 0, BPF_JEQ, AF_VSOCK},
-};
-
-/*
- * seccomp: a program in classic BPF that the kernel runs before each system call. seccomp(2)
- *
- * It loads a field of struct seccomp_data, compares, and jumps (counted in instructions) or
- * returns a verdict. Other ABIs of the processor have other numbers for the same calls, so
- * they are refused. clone3 passes its flags in memory, where a filter cannot look: ENOSYS
- * makes libc use clone. Of an argument the kernel looks at 32 of the 64 bits, and so must we.
- */
-static int filter_calls(struct container *c) {
-    enum { DENY = SECCOMP_RET_ERRNO | EPERM, MISSING = SECCOMP_RET_ERRNO | ENOSYS };
-    struct sock_filter code[200];
-    unsigned short n = 0;
-#define LOAD(field) \
-    code[n++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, \
-                                             (uint32_t)offsetof(struct seccomp_data, field))
-#define JUMP(test, value, yes, no) \
-    code[n++] = \
-        (struct sock_filter)BPF_JUMP(BPF_JMP | (test) | BPF_K, (uint32_t)(value), (yes), (no))
-#define RETURN(verdict) code[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, (verdict))
-
-    if (c->seccomp == OFF) return 0;
-    LOAD(arch);
-    JUMP(BPF_JEQ, OUR_ARCH, 1, 0);
-    RETURN(SECCOMP_RET_KILL_PROCESS);
-    LOAD(nr);
-    JUMP(BPF_JGE, 0x40000000, 0, 1); /* x32: a flag on the numbers of x86_64 */
-    RETURN(MISSING);
-    JUMP(BPF_JEQ, SYS_clone3, 0, 1);
-    RETURN(MISSING);
-    for (const struct denied *d = denied; d < denied + COUNT(denied); d++)
-        for (const int *call = d->calls; *call; call++)
-            if (d->unless < 0 || !BIT(c->capabilities, d->unless)) {
-                JUMP(BPF_JEQ, *call, 0, 1);
-                RETURN(DENY);
-            }
-    for (const struct denied_argument *d = denied_arguments;
-         d < denied_arguments + COUNT(denied_arguments); d++)
-        if (d->unless < 0 || !BIT(c->capabilities, d->unless)) {
-            LOAD(nr);
-            JUMP(BPF_JEQ, d->call, 0, 3);
-            LOAD(args[d->argument]); /* the low half, on little-endian machines */
-            JUMP(d->test, d->value, 0, 1);
-            RETURN(DENY);
-        }
-    RETURN(SECCOMP_RET_ALLOW);
-#undef LOAD
-#undef JUMP
-#undef RETURN
-    struct sock_fprog program = {n, code};
-    if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) < 0) return fail(c, "seccomp");
-    return 0;
-}
-
-/* Why exec failed, in the status and the words that shells use. */
-static int explain_exec(struct container *c) {
-    const char *program = c->argv[0];
-    int error = errno;
-
-    c->report.status = error == ENOENT || error == ENOTDIR ? NOT_FOUND : NOT_EXECUTABLE;
-    if (error == ENOENT && strchr(program, '/') && access(program, F_OK) == 0)
-        return refuse(c, "%s is there, but its interpreter or loader is not in the rootfs",
-                      program);
-    if (error == ENOENT)
-        return refuse(c, "%s: not found in the container%s", program,
-                      c->argv == c->shell ? ": is the rootfs a root file system?" : "");
-    if (error == ENOEXEC) return refuse(c, "%s: not a program for this machine", program);
-    errno = error;
-    return fail(c, "%s", program);
-}
-
-/*
- * exec: when the network stands, become the program.
- *
- * Just before, every descriptor but 0, 1, 2 is closed, because one open directory of the host
- * would be a way out; only then the working directory is entered, and checked to be inside: it
- * may be a link to /proc/self/fd/7 (CVE-2024-21626).
- */
-static int execute(struct container *c) {
-    char cwd[PATH_MAX];
-    struct stat s;
-    sigset_t none;
-
-    if (tell_engine(c, WAITING) < 0 || wait_for_engine(c) < 0) return -1;
-    if (!c->argv[0]) {
-        c->shell[0] = access("/bin/bash", X_OK) == 0 ? "/bin/bash" : "/bin/sh";
-        c->argv = c->shell;
-    }
-    for (int i = 0; i < 3; i++) {
-        if (fstat(c->stdio[i], &s) < 0) return fail(c, "descriptor %d", i);
-        if (is_null(&s)) { /* not the host's, which it could chmod */
-            c->stdio[i] = sys_openat2(AT_FDCWD, "/dev/null", O_RDWR, RESOLVE_NO_SYMLINKS);
-            if (c->stdio[i] < 0 || fstat(c->stdio[i], &s) < 0) return fail(c, "/dev/null");
-            if (!is_null(&s)) return refuse(c, "/dev/null is not the device of that name");
-        }
-        if (dup2(c->stdio[i], i) < 0) return fail(c, "dup2");
-    }
-    if (c->relay && ioctl(0, TIOCSCTTY, 0) < 0) return fail(c, "cannot make the terminal its own");
-    if (c->report_fd != REPORT_FD && dup3(c->report_fd, REPORT_FD, O_CLOEXEC) < 0)
-        return fail(c, "dup3");
-    c->report_fd = REPORT_FD;
-    if (syscall(SYS_close_range, REPORT_FD + 1, ~0U, 0) < 0) return fail(c, "close_range");
-    if (chdir(c->cwd) < 0) return fail(c, "-w %s", c->cwd);
-    const char *inside = getcwd(cwd, sizeof cwd);
-    if (!inside && errno != ENOENT) return fail(c, "getcwd");
-    if (!inside || cwd[0] != '/')
-        return refuse(c, "the working directory is outside of the container");
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
-    for (int n = 1; n < NSIG; n++) signal(n, SIG_DFL); /* whatever our caller ignores */
-    if (tell_engine(c, READY) < 0) return -1;
-    environ = c->environment;
-    execvp(c->argv[0], c->argv);
-    return explain_exec(c);
-}
-
-/* ---- Living with containers ------------------------------------------------------------- */
-
-/* The container of this name, which must be running where that is asked for. */
-static void need_container(struct container *c, const char *name, bool running) {
-    int host_fd = lock_host(); /* which sweeps */
-    if (!find_container(c, name))
-        die("there is no container named %s; see container_engine list", c->name);
-    close_fd(&host_fd);
-    if (running && c->pid < 0) die("container %s is not running", c->name);
-    if (c->pid < 0) return;
-    c->cgroup_fd = open_cgroup(c);
-    const int error = errno;
-    const bool lost = c->cgroup_fd < 0 && find_cgroup(c) != 0; /* not: there never was one */
-    c->pid_fd = sys_pidfd_open(c->pid);
-    if (c->pid_fd < 0 && errno != ESRCH) die("container %s: %s", c->name, strerror(errno));
-    if (c->pid_fd >= 0 && start_time(c->pid) == c->start) {
-        if (lost) die("the cgroup of container %s: %s", c->name, strerror(error));
-        return;
-    }
-    if (running) die("container %s has just ended", c->name);
-    c->pid = -1;
-    close_fd(&c->pid_fd);
-}
-
-/* What a state file holds, as KEY=VALUE lines, and list --json as an object. Size 0: a number. */
-#define TEXT(field) \
-    { #field, offsetof(struct container, field), sizeof blank.field }
-#define NUMBER(field) \
-    { #field, offsetof(struct container, field), 0 }
-static const struct field {
-    const char *key;
-    size_t offset, size;
-} fields[] = {
-    TEXT(rootfs),         TEXT(address), TEXT(bridge),   TEXT(gateway),   TEXT(hostname),
-    TEXT(command),        NUMBER(pid),   NUMBER(start),  NUMBER(started), NUMBER(status),
-    NUMBER(capabilities), NUMBER(users), NUMBER(base),   NUMBER(seccomp), NUMBER(remove),
-    NUMBER(uid),          NUMBER(gid),   NUMBER(prefix), NUMBER(engine),  NUMBER(engine_start),
-    TEXT(boot),
-};
-#define FIELD_TEXT(c, f)   ((const char *)(c) + (f)->offset)
-#define FIELD_NUMBER(c, f) (*(const long long *)(const void *)FIELD_TEXT(c, f))
-
-static void describe(const struct container *c, char status[32]) {
-    if (c->pid >= 0 || c->run_fd >= 0)
-        snprintf(status, 32, "%s", !c->started ? "starting" : c->pid >= 0 ? "running" : "ending");
-    else /* no status: its engine was killed, and it with it */
-        snprintf(status, 32, "exited (%lld)", c->status < 0 ? 128LL + SIGKILL : c->status);
-}
-
-/* What a container uses, from its cgroup's files: for list --json and inspect. */
-enum { MEMORY_NOW, MEMORY_MAX, PIDS_NOW, PIDS_MAX };
-static const struct use {
-    const char *key, *file, *line;
-} uses[] = {
-    {"memory", "memory.current", NULL},
-    {"memory_max", "memory.max", NULL},
-    {"pids", "pids.current", NULL},
-    {"pids_max", "pids.max", NULL},
-    {"cpu_usec", "cpu.stat", "usage_usec"},
-    {"cpu_throttled", "cpu.stat", "nr_throttled"},
-    {"oom_kills", "memory.events", "oom_kill"},
-};
-
-static void print_number(const char *key, long long n) {
-    printf(n < 0 ? ",\"%s\":null" : ",\"%s\":%lld", key, n);
-}
-
-static void print_json(const struct container *c, const char *status, double cpu) {
-    printf("{\"name\":\"%s\",\"state\":\"%s\",\"cpu_percent\":%.1f", c->name, status, cpu);
-    for (const struct field *f = fields; f < fields + COUNT(fields); f++) {
-        if (!f->size) print_number(f->key, FIELD_NUMBER(c, f));
-        if (f->size) printf(",\"%s\":\"", f->key);
-        for (const char *p = FIELD_TEXT(c, f); f->size && *p; p++)
-            printf(strchr("\"\\", *p) ? "\\%c" : "%c", *p);
-        printf(f->size ? "\"" : "");
-    }
-    for (const struct use *u = uses; u < uses + COUNT(uses); u++)
-        print_number(u->key, read_use(c, u->file, u->line));
-    printf("}");
-}
-
-/* For people: a number of bytes in MiB, another as it is, max, or a dash where there is none. */
-static const char *show_use(const struct container *c, const struct use *u, char text[24]) {
-    const long long n = read_use(c, u->file, u->line);
-    if (n < 0 && !u->line && read_at(c->cgroup_fd, u->file, text, 24) && *text == 'm') return "max";
-    if (n < 0) return "-";
-    const bool bytes = strncmp(u->file, "memory.", 7) == 0 && !u->line;
-    snprintf(text, 24, bytes ? "%.1fM" : "%.0f", (double)n / (bytes ? 1 << 20 : 1));
-    return text;
-}
-
-static void print_row(const struct container *c, const char *status, double cpu) {
-    const time_t started = (time_t)c->started;
-    char when[32] = "-", pid[24] = "-", a[24], b[24], d[24], e[24];
-    if (started) strftime(when, sizeof when, "%m-%d %H:%M:%S", localtime(&started));
-    if (c->pid >= 0) snprintf(pid, sizeof pid, "%lld", c->pid);
-    printf("%-16s %-12s %7s %-15s %-14s %5.1f%% %7s/%-7s %4s/%-4s %s\n", c->name, status, pid,
-           c->address[0] ? c->address : "none", when, cpu, show_use(c, &uses[MEMORY_NOW], a),
-           show_use(c, &uses[MEMORY_MAX], b), show_use(c, &uses[PIDS_NOW], d),
-           show_use(c, &uses[PIDS_MAX], e), c->command);
-}
-
-static long long microseconds(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return t.tv_sec * 1000000LL + t.tv_nsec / 1000;
-}
-
-/* list: everything that runs or has a layer. Processor use is taken over some periods of cpu.max,
- * because in a part of one a container may get all of its share. */
-static int list(struct container *c, char **argv) {
-    enum { SAMPLE = 3 * CPU_PERIOD };
-    struct container *all = NULL;
-    char status[32];
-    (void)argv;
-    int host_fd = lock_host(); /* which sweeps */
-    const size_t count = find_all(&all);
-    c->json &= !c->quiet;
-    close_fd(&host_fd);
-    for (size_t i = 0; i < count; i++) {
-        all[i].cgroup_fd = all[i].pid < 0 ? -1 : open_cgroup(&all[i]);
-        all[i].sample[0] = read_use(&all[i], "cpu.stat", "usage_usec");
-        all[i].sample[1] = microseconds();
-    }
-    if (!c->quiet && count) usleep(SAMPLE);
-    if (!c->quiet && !c->json)
-        printf("%-16s %-12s %7s %-15s %-14s %6s %7s/%-7s %4s/%-4s %s\n", "NAME", "STATUS", "PID",
-               "ADDRESS", "STARTED", "CPU", "MEMORY", "MAX", "PIDS", "MAX", "COMMAND");
-    for (size_t i = 0; i < count; i++) {
-        struct container *o = &all[i];
-        const long long used = read_use(o, "cpu.stat", "usage_usec") - o->sample[0];
-        const double cpu = (double)used * 100 / (double)(microseconds() - o->sample[1] + 1);
-        describe(o, status);
-        if (c->quiet) {
-            puts(o->name);
-        } else if (c->json) {
-            printf("%s", i ? ",\n " : "[");
-            print_json(o, status, used < 0 ? 0 : cpu);
-        } else {
-            print_row(o, status, used < 0 ? 0 : cpu);
-        }
-        close_all(o);
-    }
-    if (c->json) puts(count ? "]" : "[]");
-    free(all);
-    return 0;
-}
-
-/* Copy a file of the process's in /proc, indented, without the first words of each line. */
-static void show_file(const char *title, long long pid, const char *name, int skip) {
-    char path[64], line[4096];
-    snprintf(path, sizeof path, "/proc/%lld/%s", pid, name);
-    FILE *f = fopen(path, "re");
-    puts(title);
-    while (f && fgets(line, sizeof line, f)) {
-        const char *at = line;
-        for (int i = 0; i < skip; i++) at += strcspn(at, " ") + (strchr(at, ' ') != NULL);
-        line[strcspn(line, "\n")] = '\0';
-        make_printable(line); /* the container has chosen some of it */
-        printf("  %s\n", at + strspn(at, " "));
-    }
-    if (f) fclose(f);
-}
-
-/* The namespaces of the host and of the container: numbers that differ are walls. */
-static void show_namespaces(long long pid) {
-    static const char *const kinds[] = {"cgroup", "ipc",  "mnt",  "net",
-                                        "pid",    "time", "user", "uts"};
-    printf("namespaces  %-24s %-24s\n", "host", "container");
-    for (size_t i = 0; i < COUNT(kinds); i++) {
-        char path[64], host[64] = "", inside[64] = "";
-        snprintf(path, sizeof path, "/proc/self/ns/%s", kinds[i]);
-        const ssize_t there = readlink(path, host, sizeof host - 1);
-        snprintf(path, sizeof path, "/proc/%lld/ns/%s", pid, kinds[i]);
-        if (there > 0 && readlink(path, inside, sizeof inside - 1) > 0)
-            printf("  %-9s %-24s %-24s %s\n", kinds[i], host, inside,
-                   strcmp(host, inside) ? "its own" : "the host's");
-    }
-}
-
-/* A picture of the way from the host to the container, and who else is on the bridge. */
-static void show_network(const struct container *c) {
-    struct container *all = NULL;
-    int host_fd = lock_host();
-    printf("network\n");
-    if (!c->address[0])
-        printf("  lo only\n");
-    else
-        printf("  host %s (%s/%lld) --- ve%08llx === eth0 (%s/%lld) %s\n", c->bridge, c->gateway,
-               c->prefix, c->pid, c->address, c->prefix, c->name);
-    for (size_t n = find_all(&all); n-- > 0; close_all(&all[n]))
-        if (all[n].pid >= 0 && all[n].address[0] && c->address[0] && all[n].pid != c->pid &&
-            strcmp(all[n].bridge, c->bridge) == 0)
-            printf("  %*s +-- ve%08llx === eth0 (%s) %s\n", (int)strlen(c->bridge) + 5, "",
-                   all[n].pid, all[n].address, all[n].name);
-    free(all);
-    close_fd(&host_fd);
-}
-
-static int inspect(struct container *c, char **argv) {
-    char status[32], text[64];
-    need_container(c, argv[0], false);
-    describe(c, status);
-    printf("name        %s\nstatus      %s\nrootfs      %s\nlayer       " LIB_DIR "/%s\n"
-           "command     %s\n",
-           c->name, status, c->rootfs, c->name, c->command);
-    if (c->pid >= 0) {
-        printf("pid         %lld on the host, 1 inside\n", c->pid);
-        show_namespaces(c->pid);
-        show_file("user ids    (inside, on the host, how many)", c->pid, "uid_map", 0);
-        show_file("mounts      (place, options, type, source)", c->pid, "mountinfo", 4);
-        printf("limits and use\n");
-        if (read_at(c->cgroup_fd, "cpu.max", text, sizeof text)) printf("  cpu_max       %s", text);
-        for (size_t i = 0; i < COUNT(uses); i++)
-            printf("  %-13s %s\n", uses[i].key, show_use(c, &uses[i], text));
-        show_network(c);
-    }
-    return 0;
-}
-
-/* join: into the container's namespaces, all at once; its root and users become ours. setns(2) */
-static int join(struct container *c) {
-    const int kinds = CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWNET | CLONE_NEWCGROUP |
-                      (c->users == OFF ? 0 : CLONE_NEWUSER);
-    return setns(c->join_fd, kinds) < 0 ? fail(c, "cannot join the container") : leave_session(c);
-}
-
-/* terminal: one of the container's. Its /dev may have changed, so what is opened is checked. */
-static int open_exec_terminal(struct container *c) {
-    const char *path = "/dev/pts/ptmx";
-    struct stat s;
-    if (!c->relay) return 0;
-    int path_fd = sys_openat2(AT_FDCWD, path, O_PATH, RESOLVE_NO_SYMLINKS);
-    if (path_fd < 0 || fstat(path_fd, &s) < 0 || s.st_rdev != makedev(5, 2))
-        return refuse(c, "%s of the container is not the device of that name", path);
-    close_fd(&path_fd);
-    return open_terminal(c, open(path, O_RDWR | O_NOCTTY | O_CLOEXEC | O_NOFOLLOW));
-}
-
-/*
- * exec: a second program, behind the same walls and in the same cgroup as the first.
- *
- * Not dumpable from the start: between joining and exec the container's processes must not
- * reach into ours, which still knows the host (CVE-2016-9962).
- */
-static int exec_in(struct container *c, char **argv) {
-    const long long uid = c->uid, gid = c->gid;
-    need_container(c, argv[0], true);
-    if (!c->started) die("container %s is only starting: its walls do not stand yet", c->name);
-    if (c->users == OFF) restart_sealed(c, false);
-    if (uid >= 0) {
-        c->uid = uid;
-        c->gid = gid;
-    }
-    c->status = -1;
-    complete_environment(c);
-    c->argv = argv + 1;
-    close_fd(&c->run_fd);
-    c->join_fd = c->pid_fd;
-    c->pid_fd = -1; /* no child of ours yet, and that one is not ours to end */
-    c->pid = -1;
-    /* What the container can see of a process in its PID namespace is joined before. */
-    if (prctl(PR_SET_DUMPABLE, 0) < 0 ||
-        setns(c->join_fd, CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWUTS | CLONE_NEWIPC) < 0)
-        die("cannot join %s: %s", c->name, strerror(errno));
-    return walk(c, exec_host_steps, COUNT(exec_host_steps));
-}
-
-/* update: the kernel puts new limits in force at once. */
-static int update(struct container *c, char **argv) {
-    if (!c->asked[CPUS] && !c->asked[MEMORY] && !c->asked[PIDS])
-        die("update: --cpus, --memory or --pids is needed");
-    need_container(c, argv[0], true);
-    const long long used = read_use(c, "memory.current", NULL);
-    if (isdigit((unsigned char)c->limit[MEMORY][0]) && used > atoll(c->limit[MEMORY]) && !c->force)
-        die("%s uses %lld bytes, more than %s: it might be killed; --force does it anyway", c->name,
-            used, c->limit[MEMORY]);
-    for (int i = 0; i < LIMITS; i++)
-        if (c->asked[i] && write_at(c->cgroup_fd, limits[i].file, c->limit[i]) < 0)
-            die("%s: cannot write %s: %s; see env.sh check", limits[i].option, limits[i].file,
-                strerror(errno));
-    return 0;
-}
-
-/* Wait until the container's engine has cleaned up and let go of its lock. */
-static bool wait_gone(struct container *c, long long milliseconds) {
-    for (; flock(c->run_fd, LOCK_SH | LOCK_NB) < 0; milliseconds -= 5)
-        if (milliseconds <= 0 || usleep(5000) < 0) return false;
-    close_fd(&c->run_fd);
-    return true;
-}
-
-static void kill_and_wait(struct container *c) {
-    if (c->pid_fd >= 0) sys_pidfd_send_signal(c->pid_fd, SIGKILL);
-    if (c->run_fd >= 0 && !wait_gone(c, LOCK_SECONDS * 1000LL))
-        die("the engine of %s, process %lld, does not react: end it, then try again", c->name,
-            c->engine);
-}
-
-static int stop(struct container *c, char **argv) {
-    need_container(c, argv[0], true);
-    if (!handles_signal(c->pid, SIGTERM))
-        warn("%s: its first process has no handler for TERM, so it is killed", c->name);
-    else if (sys_pidfd_send_signal(c->pid_fd, SIGTERM) == 0 && !wait_gone(c, c->seconds * 1000))
-        warn("%s: still there %lld s after TERM, so it is killed", c->name, c->seconds);
-    kill_and_wait(c);
-    puts(c->name);
-    return 0;
-}
-
-static int send_signal(struct container *c, char **argv) {
-    static const char names[] =
-        "0 HUP INT QUIT ILL TRAP ABRT BUS FPE KILL USR1 SEGV USR2 PIPE ALRM TERM STKFLT CHLD CONT "
-        "STOP TSTP TTIN TTOU URG XCPU XFSZ VTALRM PROF WINCH IO PWR SYS ";
-    const char *text = argv[1] ? argv[1] : "KILL";
-    const int number = isdigit((unsigned char)*text)
-                           ? (int)parse_whole("signal", text, NSIG - 1)
-                           : find_word(names, strncasecmp(text, "SIG", 3) == 0 ? text + 3 : text);
-    if (number <= 0) die("signal '%s': a number, or a name such as TERM is needed", text);
-    need_container(c, argv[0], true);
-    if (sys_pidfd_send_signal(c->pid_fd, number) < 0) die("container %s has just ended", c->name);
-    return 0;
-}
-
-static int delete (struct container *c, char **argv) {
-    need_container(c, argv[0], false);
-    if (c->run_fd >= 0 && !c->force)
-        die("container %s is running: stop it first, or use delete -f", c->name);
-    kill_and_wait(c);
-    c->address[0] = '\0'; /* which may be somebody else's by now */
-    /* Under the name's lock, as a start is, and not under the host's: it may take long. */
-    if (claim(c) < 0) die("container %s is in use again: %s", c->name, c->report.why);
-    const bool gone = remove_layer_tree(c->name);
-    release(c);
-    if (!gone) die(LIB_DIR "/.%s cannot be emptied: see lsattr(1), findmnt(8)", c->name);
-    puts(c->name);
-    return 0;
-}
-
-/* ---- Plumbing: state -------------------------------------------------------------------- */
-
-/* The lock of the whole host, which env.sh takes too, on swept ground; closing gives it back. */
-static int lock_host(void) {
-    struct container *all = NULL;
-    int fd =
-        mkdir(RUN_DIR, 0700) < 0 && errno != EEXIST ? -1 : open(RUN_DIR, O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0) die(RUN_DIR ": %s", strerror(errno));
-    for (int i = 0; flock(fd, LOCK_EX | LOCK_NB) < 0; i++)
-        if (i == LOCK_SECONDS * 200 || usleep(5000) < 0)
-            die(RUN_DIR " stays locked by another engine or env.sh: end it, then try again");
-    for (size_t n = find_all(&all); n-- > 0;) close_all(&all[n]);
-    free(all);
-    return fd;
-}
-
-/* Written aside and renamed, so that a reader never sees a half. */
-static int write_state(const struct container *c, int dir_fd) {
-    char text[2 * PATH_MAX];
-    size_t n = 0;
-    for (const struct field *f = fields; f < fields + COUNT(fields); f++)
-        n += (size_t)(f->size
-                          ? snprintf(text + n, sizeof text - n, "%s=%s\n", f->key, FIELD_TEXT(c, f))
-                          : snprintf(text + n, sizeof text - n, "%s=%lld\n", f->key,
-                                     FIELD_NUMBER(c, f)));
-    int fd = openat(dir_fd, "state.new", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    const bool written = fd >= 0 && write(fd, text, n) == (ssize_t)n;
-    close_fd(&fd);
-    return written ? renameat(dir_fd, "state.new", dir_fd, "state") : -1;
-}
-
-static int read_state(struct container *c, int dir_fd) {
-    char text[2 * PATH_MAX], *rest = text, *line;
-    if (!read_at(dir_fd, "state", text, sizeof text)) return -1;
-    while ((line = strsep(&rest, "\n")) != NULL) {
-        char *value = strchr(line, '=');
-        if (value) *value++ = '\0';
-        for (const struct field *f = fields; value && f < fields + COUNT(fields); f++)
-            if (strcmp(line, f->key) == 0 && f->size)
-                snprintf((char *)c + f->offset, f->size, "%s", value);
-            else if (strcmp(line, f->key) == 0)
-                *(long long *)(void *)((char *)c + f->offset) = atoll(value);
-    }
-    return 0;
-}
-
-/*
- * run_fd >= 0: its engine lives. pid >= 0: it runs. Neither: it ended, and has a layer.
- * When nobody holds the lock of a name that should run, its engine was killed: we walk the way
- * back that it could not.
- */
-static bool find_container(struct container *c, const char *name) {
-    char path[PATH_MAX], boot[37];
-    take_name(c->name, "name", name);
-    snprintf(path, sizeof path, LIB_DIR "/%s", c->name);
-    c->layer_fd = open(path, O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-    snprintf(path, sizeof path, RUN_DIR "/%s", c->name);
-    c->run_fd = open(path, O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-    if (c->run_fd < 0 && errno != ENOENT && errno != ENOTDIR) die("%s: %s", path, strerror(errno));
-    if (read_state(c, c->run_fd >= 0 ? c->run_fd : c->layer_fd) < 0 && c->run_fd >= 0 &&
-        errno != ENOENT)
-        die("%s/state: %s", path, strerror(errno));
-    read_boot(boot);
-    if (boot[0] && strcmp(c->boot, boot) != 0) c->pid = c->engine = -1;
-    bool locked = c->run_fd >= 0 && flock(c->run_fd, LOCK_EX | LOCK_NB) < 0;
-    for (int i = 0; locked && i < 1000 && start_time(c->engine) != c->engine_start; i++) {
-        usleep(1000); /* killed while it made a child, which is about to notice */
-        locked = flock(c->run_fd, LOCK_EX | LOCK_NB) < 0;
-    }
-    if (c->run_fd >= 0 && !locked) {
-        walk_back(c, host_steps, COUNT(host_steps));
-        close_all(c);
-        c->pid = -1;
-        snprintf(path, sizeof path, LIB_DIR "/%s/state", c->name);
-        return access(path, F_OK) == 0;
-    }
-    if (c->run_fd < 0 || start_time(c->pid) != c->start) c->pid = -1;
-    const bool rubbish = c->run_fd < 0 && c->remove; /* the machine went down under a --rm */
-    const bool found = c->run_fd >= 0 || (c->layer_fd >= 0 && !rubbish);
-    close_fd(&c->layer_fd);
-    if (rubbish) remove_layer_tree(c->name);
-    return found;
-}
-
-/* All names that run or have a layer, in order; the caller frees the array. */
-static size_t find_all(struct container **all) {
-    static const char *const dirs[] = {LIB_DIR, RUN_DIR};
-    char path[PATH_MAX];
-    size_t n = 0;
-    for (size_t d = 0; d < COUNT(dirs); d++) {
-        struct dirent **names = NULL;
-        const int count = scandir(dirs[d], &names, NULL, alphasort);
-        for (int i = 0; i < count; free(names[i++])) {
-            const char *gone = names[i]->d_name + (names[i]->d_name[0] == '.');
-            snprintf(path, sizeof path, RUN_DIR "/%s", gone);
-            if (d == 0 && gone > names[i]->d_name && is_name(gone) && access(path, F_OK) < 0)
-                remove_layer_tree(gone); /* when no engine is at it */
-            bool known = !is_name(names[i]->d_name);
-            for (size_t k = 0; k < n; k++) known |= strcmp((*all)[k].name, names[i]->d_name) == 0;
-            struct container *more = known ? NULL : realloc(*all, (n + 1) * sizeof **all);
-            if (!more) continue;
-            *all = more;
-            (*all)[n] = blank;
-            n += find_container(&(*all)[n], names[i]->d_name);
-        }
-        free(names);
-    }
-    return n;
-}
-
-static void close_all(struct container *c) {
-    for (size_t i = 0; i < FDS; i++) close_fd(&c->fds[i]);
-}
-
-/* ---- Plumbing: processes ---------------------------------------------------------------- */
-
-/* fork(2), with namespaces, a cgroup to be born in (-1: ours), and a descriptor of the child. */
-/* NOLINTNEXTLINE(readability-non-const-parameter): the kernel writes to it */
-static int fork_into(uint64_t flags, int cgroup_fd, int *pid_fd) {
-    struct clone_args a = {.flags = flags, .exit_signal = SIGCHLD};
-    if (cgroup_fd >= 0) {
-        a.flags |= CLONE_INTO_CGROUP;
-        a.cgroup = (uint64_t)cgroup_fd;
-    }
-    if (pid_fd) {
-        a.flags |= CLONE_PIDFD;
-        a.pidfd = (uint64_t)(uintptr_t)pid_fd;
-    }
-    return (int)syscall(SYS_clone3, &a, sizeof a);
-}
-
-/* When the process began, in ticks since boot: field 22 of proc_pid_stat(5). -1: it is dead. */
-static long long start_time(long long pid) {
-    char path[64], text[1024], state;
-    long long ticks;
-    snprintf(path, sizeof path, "/proc/%lld/stat", pid);
-    const char *at = read_at(AT_FDCWD, path, text, sizeof text) ? strrchr(text, ')') : NULL;
-    if (!at || sscanf(at,
-                      ") %c %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s "
-                      "%*s %lld",
-                      &state, &ticks) != 2)
-        return -1;
-    return strchr("ZX", state) ? -1 : ticks;
-}
-
-/* Numbers of processes, and ticks, begin anew with each boot. random(4) */
-static void read_boot(char boot[37]) {
-    if (!read_at(AT_FDCWD, "/proc/sys/kernel/random/boot_id", boot, 37)) boot[0] = '\0';
-}
-
-/* Does the process catch, ignore or wait for this signal? One that blocks it may wait for it, as
- * inits do, unless it is a shell between two commands (which catches CHLD). proc_pid_status(5) */
-static bool handles_signal(long long pid, int number) {
-    static const char *const lines[] = {"\nSigBlk:", "\nSigIgn:", "\nSigCgt:"};
-    unsigned long long sets[COUNT(lines)] = {0};
-    char path[64], text[4096] = "";
-    snprintf(path, sizeof path, "/proc/%lld/status", pid);
-    read_at(AT_FDCWD, path, text, sizeof text);
-    for (size_t i = 0; i < COUNT(lines); i++) {
-        const char *at = strstr(text, lines[i]);
-        sets[i] = at ? strtoull(at + strlen(lines[i]), NULL, 16) : 0;
-    }
-    if (BIT(sets[2], SIGCHLD - 1)) sets[0] = 0;
-    snprintf(path, sizeof path, "/proc/%lld/syscall", pid); /* in sigwait(3) it is not blocked */
-    if (read_at(AT_FDCWD, path, text, sizeof text) && atoi(text) == SYS_rt_sigtimedwait)
-        return true;
-    return BIT(sets[0] | sets[1] | sets[2], number - 1);
-}
-
-/*
- * Without a user namespace root inside could overwrite the engine's file through a running
- * copy of it (CVE-2019-5736). So what runs then is a copy in memory, sealed against writing.
- * userns_off: we found that there can be none, and begin again as if that had been asked for.
- */
-static void restart_sealed(const struct container *c, bool userns_off) {
+/* Without a user namespace root inside could overwrite the engine's file through a running copy of
+ * it (CVE-2019-5736). So what runs then is a copy in memory, sealed against writing. */
+static void run_sealed(void) {
     const int seals = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE;
     int self_fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
-    size_t n = 0;
-    struct stat s;
-    if (self_fd < 0 || fstat(self_fd, &s) < 0) die("/proc/self/exe: %s", strerror(errno));
-    if (fcntl(self_fd, F_GET_SEALS) == seals) { /* we are the copy */
-        close_fd(&self_fd);
-        return;
-    }
-    while (c->words[n]) n++;
-    char **words = calloc(n + 2, sizeof *words);
-    int copy_fd = memfd_create("container_engine", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    off_t at = 0;
-    while (copy_fd >= 0 && at < s.st_size &&
-           sendfile(copy_fd, self_fd, &at, (size_t)(s.st_size - at)) > 0)
-        ;
-    if (words && at == s.st_size && fcntl(copy_fd, F_ADD_SEALS, seals) == 0) {
-        words[0] = c->words[0];
-        if (userns_off) words[1] = "--userns=off";
-        memcpy(words + 1 + userns_off, c->words + 1, (n - 1) * sizeof *words);
-        fexecve(copy_fd, words, environ);
-    }
+    const bool sealed = fcntl(self_fd, F_GET_SEALS) == seals; /* we are the copy */
+    int copy_fd = sealed ? -1 : memfd_create("container_engine", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    ssize_t n = 1;
+    while (!sealed && n > 0) n = sendfile(copy_fd, self_fd, NULL, INT_MAX);
+    close_fd(&self_fd);
+    if (sealed) return;
+    if (n == 0 && fcntl(copy_fd, F_ADD_SEALS, seals) == 0) fexecve(copy_fd, flags.argv, environ);
     die("cannot run from a sealed copy in memory: %s", strerror(errno));
 }
 
-/* ---- Plumbing: files -------------------------------------------------------------------- */
-
-/*
- * A descriptor of a path below the container's root, which is made where it is missing.
- * how: RESOLVE_IN_ROOT, links are followed as the container would; or RESOLVE_NO_SYMLINKS.
- * A link that leads nowhere is replaced. openat2(2)
- */
-static int open_inside(struct container *c, const char *path, bool directory, uint64_t how) {
-    char parent[PATH_MAX];
-    int fd = -1;
-    path += strspn(path, "/");
-    for (int try = 0; try < 3; try++) {
-        fd = sys_openat2(c->root_fd, *path ? path : ".", O_PATH, how | RESOLVE_NO_MAGICLINKS);
-        if (fd >= 0 || errno != ENOENT || strlen(path) >= sizeof parent) return fd;
-        COPY(parent, path);
-        for (size_t n = strlen(parent); n > 0 && parent[n - 1] == '/'; n--) parent[n - 1] = '\0';
-        char *slash = strrchr(parent, '/'), *leaf = slash ? slash + 1 : parent;
-        if (slash) *slash = '\0';
-        int parent_fd = open_inside(c, slash ? parent : "", true, how);
-        if (parent_fd < 0) return -1;
-        if ((directory ? mkdirat(parent_fd, leaf, 0755)
-                       : mknodat(parent_fd, leaf, S_IFREG | 0644, 0)) < 0 &&
-            errno == EEXIST)
-            unlinkat(parent_fd, leaf, 0);
-        close_fd(&parent_fd);
-    }
-    return fd;
+/* A number that the bridge has: its flags, or its address or mask, which come in one place. */
+static uint32_t bridge_number(int socket_fd, const char *bridge, unsigned long request) {
+    struct ifreq r = {0};
+    COPY(r.ifr_name, bridge);
+    if (ioctl(socket_fd, request, &r) < 0)
+        die("there is no bridge %s with an address (%s): run `sudo ./env.sh set`, or use none",
+            bridge, strerror(errno));
+    if (request == SIOCGIFFLAGS) return (uint32_t)r.ifr_flags;
+    return ntohl(((struct sockaddr_in *)(void *)&r.ifr_addr)->sin_addr.s_addr);
 }
 
-/* A small file as a string; false when it cannot be read. */
-static bool read_at(int dir_fd, const char *name, char *text, size_t size) {
-    int fd = openat(dir_fd, name, O_RDONLY | O_CLOEXEC);
-    const ssize_t n = fd < 0 ? -1 : read(fd, text, size - 1);
-    text[n > 0 ? n : 0] = '\0';
+/* The address must be free for use on the bridge, whose own address is the gateway. */
+static void check_address(struct wanted *w) {
+    const char *text = w->address;
+    struct in_addr address = {0};
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    const bool chosen = strcmp(text, "auto") != 0; /* else see look_at_others */
+    if (chosen && inet_pton(AF_INET, text, &address) != 1)
+        die("address '%s': an IPv4 address such as 192.168.1.2 is needed, auto or none", text);
+    const uint32_t bridge = bridge_number(fd, w->bridge, SIOCGIFADDR);
+    const uint32_t mask = bridge_number(fd, w->bridge, SIOCGIFNETMASK), a = ntohl(address.s_addr);
+    if (!(bridge_number(fd, w->bridge, SIOCGIFFLAGS) & IFF_UP))
+        die("bridge %s is down: run `sudo ./env.sh set`", w->bridge);
     close_fd(&fd);
-    return n >= 0;
+    w->prefix = __builtin_popcount(mask);
+    inet_ntop(AF_INET, &(struct in_addr){htonl(bridge)}, w->gateway, sizeof w->gateway);
+    if (!chosen) return;
+    if ((a ^ bridge) & mask)
+        die("address %s is not in the bridge's network %s/%lld", text, w->gateway, w->prefix);
+    if (a == bridge) die("address %s is the bridge's own, the gateway", text);
+    if ((a & ~mask) == 0 || (a | mask) == ~0U)
+        die("address %s is the network's or its broadcast address", text);
 }
 
-/* In one write, as the kernel's control files want it. */
-static int write_at(int dir_fd, const char *name, const char *text) {
-    int fd = openat(dir_fd, name, O_WRONLY | O_CLOEXEC);
-    const ssize_t n = fd < 0 ? -1 : write(fd, text, strlen(text));
-    close_fd(&fd);
-    return n < 0 ? -1 : 0;
-}
-
-/* The name's cgroup below the mount of cgroup2, which may be alone or beside version 1's. 1 if
- * there is one, 0 if not, -1 if that cannot be seen. proc_pid_mountinfo(5) */
-static int find_cgroup(struct container *c) {
-    char line[2 * PATH_MAX], where[PATH_MAX - 100], procs[PATH_MAX];
-    if (c->cgroup[0]) return 1;
-    FILE *f = fopen("/proc/self/mountinfo", "re");
-    int found = f ? 0 : -1;
-    while (found >= 0 && fgets(line, sizeof line, f)) {
-        if (!strstr(line, " - cgroup2 ") || sscanf(line, "%*s %*s %*s %*s %3990s", where) != 1)
-            continue;
-        snprintf(procs, sizeof procs, "%s/cgroup.procs", where);
-        if (access(procs, F_OK) == 0)
-            found =
-                snprintf(c->cgroup, sizeof c->cgroup, "%s/" CGROUP_DIR "/%s", where, c->name) > 0;
-        else if (errno != ENOENT) /* which means hidden by a later mount */
-            found = -1;
+/* Why there can be no user namespace; NULL: there can. Idmapped mounts are needed, and not every
+ * kernel and file system has them; and the files of an earlier run would be somebody else's. */
+static const char *without_users(const struct wanted *w) {
+    static const unsigned plain[] = {V9FS_MAGIC, NFS_SUPER_MAGIC, OVERLAYFS_SUPER_MAGIC,
+                                     FUSE_SUPER_MAGIC};
+    struct utsname u = {0};
+    struct made last;
+    struct statfs f;
+    int major = 0, minor = 0;
+    if (access("/proc/self/ns/user", F_OK) < 0) return "this kernel has none";
+    uname(&u);
+    sscanf(u.release, "%d.%d", &major, &minor);
+    if (!w->write_through && major * 1000 + minor < 5019)
+        return keep("a layer over mapped files needs Linux 5.19, not %s", u.release);
+    for (const struct mount *m = w->mounts; m->type; m++) {
+        if (!(m->attributes & MOUNT_ATTR_IDMAP) || statfs(m->source, &f) < 0) continue;
+        for (size_t i = 0; i < COUNT(plain); i++)
+            if ((unsigned)f.f_type == plain[i])
+                return keep("%s is on 9p, NFS, overlay or FUSE and cannot be mapped", m->source);
     }
-    if (f && ferror(f)) found = -1;
-    if (f) fclose(f);
-    return found;
+    int fd = open(w->lib_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    const bool before = fd >= 0 && read_state(&last, fd, w->name) == 0 && last.rootfs[0] &&
+                        !last.users && faccessat(fd, keep("%s/upper", w->name), F_OK, 0) == 0;
+    close_fd(&fd);
+    return before ? keep("%s/%s was made so (until delete)", w->lib_dir, w->name) : NULL;
 }
 
-static int open_cgroup(struct container *c) {
-    return find_cgroup(c) > 0 ? open(c->cgroup, O_DIRECTORY | O_CLOEXEC) : -1;
+/* Before anything is made it is decided whether there is a user namespace: once decided, it is had
+ * or the start fails. */
+static void decide_users(struct container *c) {
+    struct wanted *w = &c->want;
+    const char *why = w->users == OFF ? NULL : without_users(w);
+    if (w->users == ON && why) die("--userns on: %s", why);
+    if (w->users != OFF && !why) return;
+    w->namespaces &= ~(uint64_t)CLONE_NEWUSER;
+    run_sealed();
+    if (why) warn("warning: no user namespace, root inside is root outside: %s", why);
 }
 
-/*
- * Remove a directory below LIB_DIR and what is in it, however deep, never through a link, into a
- * mount, or upwards: the entries of each directory are moved to the top, until all are empty
- * there, and can go. False when something in it cannot be removed.
- */
-static bool remove_tree(int lib_fd, const char *name) {
-    const uint64_t how = RESOLVE_BENEATH | RESOLVE_NO_XDEV | RESOLVE_NO_SYMLINKS;
-    const long long now = microseconds(); /* so that no name is one that a killed command gave */
-    unsigned moved = 0, before = ~0U;
-    bool gone = false;
-    while (!(gone = unlinkat(lib_fd, name, AT_REMOVEDIR) == 0 || errno == ENOENT) &&
-           moved != before) {
-        const int top_fd = sys_openat2(lib_fd, name, O_RDONLY | O_DIRECTORY, how);
-        DIR *top = top_fd < 0 ? NULL : fdopendir(top_fd);
-        struct dirent *e, *inner;
-        before = moved;
-        while (top && (e = readdir(top)) != NULL) {
-            if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0) continue;
-            moved++;
-            if (unlinkat(top_fd, e->d_name, 0) == 0 ||
-                unlinkat(top_fd, e->d_name, AT_REMOVEDIR) == 0)
-                continue;
-            const int fd = sys_openat2(top_fd, e->d_name, O_RDONLY | O_DIRECTORY, how);
-            DIR *below = fd < 0 ? NULL : fdopendir(fd);
-            moved--;
-            while (below && (inner = readdir(below)) != NULL) {
-                char free_name[64];
-                snprintf(free_name, sizeof free_name, ".moved%llx.%u", now, moved);
-                if (inner->d_name[0] != '.' ||
-                    (inner->d_name[1] && strcmp(inner->d_name, "..") != 0))
-                    moved += renameat(fd, inner->d_name, top_fd, free_name) == 0;
+/* -d: the user's process waits until the container runs; ours goes on as its engine. */
+static void detach(struct container *c) {
+    int running[2], status = -1;
+    char byte;
+    const pid_t engine = pipe2(running, O_CLOEXEC) < 0 ? -1 : fork();
+    if (engine < 0) die("fork: %s", strerror(errno));
+    close(running[engine > 0]);
+    c->running_fd = running[1];
+    if (engine == 0) {
+        setsid(); /* out of reach of the terminal's signals */
+        return;
+    }
+    const ssize_t n = read(running[0], &byte, 1);
+    if (n == 1 && puts(c->want.name) >= 0 && fflush(stdout) == 0) exit(0);
+    if (n != 0) { /* running where nobody was told of it is worse than not running */
+        warn("cannot tell whether %s runs: %s", c->want.name, strerror(errno));
+        kill(engine, SIGTERM);
+    }
+    waitpid(engine, &status, 0);
+    exit(n == 0 && WIFEXITED(status) ? WEXITSTATUS(status) : ENGINE_FAILED);
+}
+
+/* Look at everything the user typed before anything is made; then walk. */
+static int start_container(struct container *c) {
+    for (const struct mount *m = &c->want.mounts[1]; m->type; m++)
+        if (m->type[0] == 'r' && access(m->source, F_OK) < 0)
+            die("-v '%s': %s", m->source, strerror(errno));
+    if (c->want.address[0]) check_address(&c->want);
+    if (!cgroup_mount()[0]) die("no cgroup2 is mounted at /sys/fs/cgroup: see env.sh check");
+    check_root();
+    decide_users(c);
+    tell_left_out();
+    if (c->want.detach) detach(c);
+    c->child_steps = container_steps;
+    return walk(c, host_steps);
+}
+
+/* exec: a second program, behind the same walls and in the same cgroup as the first. */
+static int exec_in(struct container *c, char **argv) {
+    need_container(c, argv[0], true);
+    if (c->cgroup_fd < 0) die("%s cannot be opened: it would run without limits", c->made.cgroup);
+    recall_words(c); /* the user, capabilities and filter that it was started with, */
+    memset(c->want.environment, 0, sizeof c->want.environment); /* but not those */
+    c->want.cwd = "/";
+    c->tell = NULL; /* --explain was said then */
+    c->want.argv = take_options("exec", flags.words) + 1;
+    complete(c);
+    c->want.address = "";
+    c->want.namespaces = 0;
+    c->want.detach = false;
+    if (!c->made.users) run_sealed();
+    c->join_fd = c->pid_fd;
+    c->pid_fd = -1; /* no child of ours yet, and that one is not ours to end */
+    close_fd(&c->dir_fd);
+    c->child_steps = exec_child_steps;
+    return walk(c, exec_host_steps);
+}
+
+/* start: one that ended, once more, with the words that it was started with. */
+static int start(struct container *c, char **argv) {
+    need_container(c, argv[0], false);
+    recall_words(c);
+    if (argv[1]) c->want.argv = argv + 1;
+    close_container(c); /* claim looks itself */
+    return start_container(c);
+}
+
+static int run(struct container *c, char **argv) {
+    static char rootfs[PATH_MAX];
+    if (!argv[0])
+        die("<rootfs> <name> <ip>|auto|none is needed, or a command such as list; see "
+            "container_engine --help");
+    int fd = realpath(argv[0], rootfs) ? open(rootfs, O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
+    if (fd < 0)
+        die("neither a command nor a rootfs: '%s': %s; --help knows the commands", argv[0],
+            hint(argv[0], keep("%s; rootfs-fetch.sh makes one", strerror(errno))));
+    close_fd(&fd);
+    if (strcmp(rootfs, "/") == 0) die("rootfs '%s': it would be the host's own", argv[0]);
+    char *printable = keep("%s", rootfs);
+    make_printable(printable);
+    if (strcmp(printable, rootfs) != 0) die("rootfs '%s': unprintable characters", argv[0]);
+    c->want.rootfs = rootfs;
+    take_words(c, argv + 1);
+    /* For recall_words: the directory, and the words as they were typed. */
+    FILE *f = open_memstream(&c->words, &c->words_size);
+    if (!f) die("out of memory");
+    fprintf(f, "%s%c", flags.directory ? flags.directory : "/", 0);
+    for (char **word = flags.words; *word; word++) fprintf(f, "%s%c", *word, 0);
+    fclose(f);
+    return start_container(c);
+}
+
+int main(int argc, char **argv) {
+    static char directory[PATH_MAX];
+    struct container *c = &it;
+    struct stat s;
+    /* A file opened as 0, 1 or 2 would become the container's input or output; a directory there
+     * would be a way out (CVE-2024-21626). */
+    int fd = 0;
+    while (fd >= 0 && fd <= STDERR_FILENO) fd = open("/dev/null", O_RDWR);
+    if (fd < 0) return ENGINE_FAILED;
+    close_fd(&fd);
+    for (int i = 0; i < 3; i++)
+        if (fstat(i, &s) == 0 && S_ISDIR(s.st_mode))
+            die("descriptor %d is a directory: a file, a pipe or a terminal is needed", i);
+    umask(022);
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGCHLD, SIG_DFL); /* ignored, nobody would be told how a child ended */
+    *c = blank;
+    set_defaults(c);
+    flags.argv = argv;
+    flags.directory = getcwd(directory, sizeof directory);
+    if (argc > 1 && strcmp(argv[1], "help") == 0)
+        return print_usage(find_command(argv[2])), flush_output(0);
+    if (argc > 1 && strcmp(argv[1], "version") == 0) argv[1] = keep("--version");
+    const struct command *command = find_command(argv[argc > 0]);
+    const bool named = argc > 1 && strcmp(usual(argv[1]), command->name) == 0;
+    flags.words = argv + (argc > 0) + named;
+    char **words = take_options(command->name, flags.words);
+    if (!it.want.keep_files) /* the caller's files are not ours to keep open */
+        syscall(SYS_close_range, 3, ~0U, 0);
+    int count = 0;
+    while (words[count]) count++;
+    for (int i = 0; i < count && i <= command->low - (it.want.name != NULL); i++)
+        if (find_option(command->name, words[i]))
+            die("option %s: options come before %s", words[i], command->words);
+    if (command->run != run && (count < command->low || count > command->high))
+        die("too %s words for %s; see container_engine %s --help",
+            count < command->low ? "few" : "many", command->name, command->name);
+    if (geteuid() != 0) die("must be run as root: sudo %s ...", argv[0]);
+    if (setenv("PATH", STANDARD_PATH, 1) < 0) die("setenv: %s", strerror(errno));
+    int status = 0, failed = 0;
+    for (; command->each && *words; words++) { /* one that fails does not keep the others from it */
+        const pid_t pid = fork();
+        if (pid == 0) break; /* to do this one */
+        if (pid < 0 || waitpid(pid, &status, 0) < 0 || status != 0) failed = ENGINE_FAILED;
+    }
+    if (command->each && !*words) return failed;
+    status = command->run(c, words);
+    close_container(c);
+    close_fd(&c->lib_fd);
+    return flush_output(status);
+}
+/* ==== Part IV: The classroom ============================================================== */
+
+/* ---- --explain and --step ---------------------------------------------------------------- */
+
+static bool stepping; /* --step */
+
+/* The step that runs, and its number; those of the child are in the later tables. */
+static const struct step *find_step(const char *name, int *number, bool *inside) {
+    const struct step *const tables[] = {host_steps, exec_host_steps, container_steps,
+                                         exec_child_steps};
+    for (size_t i = 0; i < 4; i++)
+        for (const struct step *s = tables[i]; s->name; s++)
+            if (strcmp(s->name, name) == 0) {
+                *inside = i >= 2;
+                *number = (int)(s - tables[i]) + 1;
+                return s;
             }
-            if (below) closedir(below);
-        }
-        if (top) closedir(top);
-    }
-    return gone;
+    return NULL;
 }
 
-/* A layer: out of the way at once, as .name, which no container can have, and then removed. Should
- * we be killed meanwhile, find_all comes back to it. */
-static bool remove_layer_tree(const char *name) {
-    char gone[80];
-    int lib_fd = open(LIB_DIR, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (lib_fd < 0) return errno == ENOENT;
-    snprintf(gone, sizeof gone, ".%s", name);
-    bool done = true;
-    for (bool more = is_name(name); more; more = renameat(lib_fd, name, lib_fd, gone) == 0)
-        done = remove_tree(lib_fd, gone);
-    close_fd(&lib_fd);
-    return done;
-}
-
-/* Safe to call twice, and keeps errno for the report that follows. */
-static void close_fd(int *fd) {
-    const int error = errno;
-    if (*fd >= 0) close(*fd);
-    *fd = -1;
-    errno = error;
-}
-
-/* ---- Plumbing: reports ------------------------------------------------------------------ */
-
-/* Note why a step failed, for the driver to print; error: an errno, or 0. Returns -1. */
-static int note_failure(struct container *c, int error, const char *format, ...) {
-    struct report *r = &c->report;
-    va_list args;
-    va_start(args, format);
-    vsnprintf(r->why, sizeof r->why - (error ? 64 : 0), format, args); /* the reason has room */
-    va_end(args);
-    const size_t n = strlen(r->why);
-    if (error) snprintf(r->why + n, sizeof r->why - n, ": %s", strerror(error));
-    return -1;
-}
-
-/* For people and JSON: what is no whole UTF-8 character, or none to be seen, becomes '?'. */
-static void make_printable(char *text) {
-    wchar_t w = 0;
-    for (int n = 1; *text; text += n) {
-        n = mbtowc(&w, text, MB_CUR_MAX);
-        if (n > 0 && !iswcntrl((wint_t)w)) continue;
-        n = n > 0 ? n : 1;
-        memset(text, '?', (size_t)n);
+/* Print a command with the real names in place of PID, DIR, CGROUP, BRIDGE. */
+static void print_look(const struct container *c, const char *look) {
+    char pid[24], dir[PATH_MAX];
+    snprintf(pid, sizeof pid, "%lld", c->made.pid);
+    snprintf(dir, sizeof dir, "%s/%s", c->want.lib_dir, c->want.name);
+    const char *const names[][2] = {
+        {"PID", pid}, {"DIR", dir}, {"CGROUP", c->made.cgroup}, {"BRIDGE", c->want.bridge}};
+    while (*look) {
+        size_t i = 0;
+        while (i < COUNT(names) && strncmp(look, names[i][0], strlen(names[i][0])) != 0) i++;
+        if (i < COUNT(names))
+            fputs(names[i][1], stderr);
+        else
+            fputc(*look, stderr);
+        look += i < COUNT(names) ? strlen(names[i][0]) : 1;
     }
 }
 
-/* One line on stderr, in one write; nothing that came from outside can make two of it. */
-static void warn(const char *format, ...) {
-    char line[1024] = "container_engine: ";
-    size_t n = strlen(line);
-    va_list args;
-    va_start(args, format);
-    vsnprintf(line + n, sizeof line - n, format, args);
-    va_end(args);
-    make_printable(line);
-    dprintf(STDERR_FILENO, "%s\n", line);
+/* A step begins: who acts, its number and name, what it does. With --step, Enter goes on and q ends
+ * it here; a command to look with is shown meanwhile. */
+static int tell_step(struct container *c) {
+    const bool colour = isatty(STDERR_FILENO);
+    bool inside = false;
+    int number = 0;
+    const struct step *s = find_step(c->step, &number, &inside);
+    char self[16] = "", answer = '\n';
+    if (!s) return 0;
+    if (inside && c->made.pid == 0 && readlink("/proc/self", self, sizeof self - 1) > 0)
+        c->made.pid = atoll(self); /* as long as /proc is the host's */
+    fprintf(stderr, "%s%-9s %s%d %-8s %s%s\n", colour ? inside ? "\033[1;36m" : "\033[1;33m" : "",
+            inside ? "CONTAINER" : "HOST", c->back ? "back " : "", number, s->name,
+            c->back ? "undoes what the step made" : s->about, colour ? "\033[0m" : "");
+    if (!stepping || c->back) return 0;
+    static int terminal_fd = -1; /* the child has it from us */
+    if (terminal_fd < 0) terminal_fd = open("/dev/tty", O_RDONLY | O_CLOEXEC);
+    if (terminal_fd < 0) return fail(c, "--step: a terminal is needed");
+    fputs("          look from another terminal: ", stderr);
+    print_look(c, s->look);
+    fputs("\n          Enter: go on; q: walk back ", stderr);
+    char last = '\n';
+    while (read(terminal_fd, &last, 1) == 1 && last != '\n') answer = last;
+    return answer == 'q' ? refuse(c, "ended by q") : 0;
+}
+
+/* A call, with the arguments it was made with, and the kernel's answer. */
+static int tell_call(struct container *c, const char *call, long result) {
+    bool inside = false;
+    int number = 0;
+    if (!call) return tell_step(c);
+    if (!c->step || !find_step(c->step, &number, &inside)) return 0;
+    fprintf(stderr, "%-9s   %s", inside ? "container" : "host", call);
+    if (result < 0)
+        fprintf(stderr, " = %s\n", strerror((int)-result));
+    else
+        fprintf(stderr, result ? " = %ld\n" : "\n", result);
+    return 0;
+}
+
+static void take_explain(const char *option, const char *value, void *to) {
+    struct container *c = to;
+    (void)value;
+    c->tell = tell_call;
+    stepping |= strcmp(option, "--step") == 0;
+}
+
+/* ---- --without --------------------------------------------------------------------------- */
+
+/* The walls that can be left out; flag: the namespace that is shared with the host instead. */
+static const struct wall {
+    const char *name, *without;
+    uint64_t flag;
+} walls[] = {
+    {"pid", "it sees, and can signal, the host's processes", CLONE_NEWPID},
+    {"net", "it has the host's network", CLONE_NEWNET},
+    {"uts", "it has the host's name", CLONE_NEWUTS},
+    {"ipc", "it shares System V IPC and message queues with the host", CLONE_NEWIPC},
+    {"user", "root inside is root outside", CLONE_NEWUSER},
+    {"cgroup", "it sees the host's cgroups", CLONE_NEWCGROUP},
+    {"pivot", "only chroot(2): root can walk out of it", 0},
+    {"proc", "it has the host's /proc", 0},
+    {"masks", "what speaks of the whole machine can be read and written", 0},
+    {"devices", "it has the host's /dev", 0},
+    {"caps", "root inside has all capabilities", 0},
+    {"seccomp", "no system call is filtered", 0},
+    {"limits", "nothing bounds its processor time, memory and processes", 0},
+    {"layer", "it writes to the rootfs itself", 0},
+    {"descriptors", "it inherits the files that its caller has open", 0},
+};
+
+static const char *left_out = ""; /* as it was said: a list with commas */
+
+static bool is_left_out(const char *name) {
+    const size_t n = strlen(name);
+    for (const char *at = left_out; (at = strstr(at, name)) != NULL; at += n)
+        if ((at == left_out || at[-1] == ',') && (at[n] == ',' || !at[n])) return true;
+    return false;
+}
+
+static void take_without(const char *option, const char *value, void *to) {
+    struct container *c = to;
+    char *list = keep("%s", value), *name;
+    left_out = *left_out ? keep("%s,%s", left_out, value) : value;
+    c->want.keep_files = is_left_out("descriptors"); /* before they are closed */
+    while ((name = strsep(&list, ",")) != NULL) {
+        size_t i = 0;
+        while (i < COUNT(walls) && strcmp(walls[i].name, name) != 0) i++;
+        if (strcmp(name, "mnt") == 0 || strcmp(name, "private") == 0)
+            die("%s %s: the host's own mounts would change; test/lab.md shows it in a mount "
+                "namespace made for that",
+                option, name);
+        if (i == COUNT(walls))
+            die("%s '%s': pid, net, uts, ipc, user, cgroup, pivot, proc, masks, devices, caps, "
+                "seccomp, limits, layer, descriptors are the walls",
+                option, name);
+    }
+}
+
+/* In place of a file system of its own, which the kernel gives only to whoever has the namespace.
+ */
+static void share_mount(struct wanted *w, const char *target) {
+    for (struct mount *m = w->mounts; m->type; m++)
+        if (strcmp(m->target, target) == 0 && access(target, F_OK) == 0)
+            *m = (struct mount){.type = "rbind", .source = target, .target = target};
+        else if (strcmp(m->target, target) == 0) /* not every host has /dev/mqueue */
+            *m = (struct mount){.type = "tmpfs", .source = "none", .target = target};
+}
+
+/* The walls that are left out change nothing but what is wanted: OCI needs the same data. */
+static void leave_out(struct container *c) {
+    struct wanted *w = &c->want;
+    for (size_t i = 0; i < COUNT(walls); i++)
+        if (is_left_out(walls[i].name)) w->namespaces &= ~walls[i].flag;
+    if (is_left_out("net") && w->address[0]) die("--without net: give none as the address");
+    if (is_left_out("pid") || is_left_out("proc")) share_mount(w, "/proc");
+    if (is_left_out("net")) share_mount(w, "/sys");
+    if (is_left_out("cgroup")) share_mount(w, "/sys/fs/cgroup");
+    if (is_left_out("ipc")) share_mount(w, "/dev/mqueue");
+    if (is_left_out("uts")) w->hostname = "";
+    if (is_left_out("user")) w->users = OFF;
+    if (is_left_out("pivot")) w->chroot = true;
+    if (is_left_out("masks")) w->masked[0] = w->read_only_paths[0] = NULL;
+    if (is_left_out("caps"))
+        for (int i = 0; i < 64; i++)
+            for (int set = BOUNDING; set <= PERMITTED; set++)
+                if (prctl(PR_CAPBSET_READ, i) == 1) w->capabilities[set] |= 1ULL << i;
+    if (is_left_out("seccomp")) w->rules = NULL;
+    if (is_left_out("limits")) memset(w->settings, 0, sizeof w->settings);
+    if (is_left_out("layer")) w->write_through = true;
+    if (is_left_out("devices")) {
+        struct mount *to = w->mounts;
+        share_mount(w, "/dev");
+        for (struct mount *m = w->mounts; m->type; m++)
+            if (!is_below(m->target, "/dev") || strcmp(m->target, "/dev/null") == 0) *to++ = *m;
+        to->type = NULL;
+    }
+}
+
+/* A red line for each wall that is not there. */
+static void tell_left_out(void) {
+    const bool colour = isatty(STDERR_FILENO);
+    for (size_t i = 0; i < COUNT(walls); i++)
+        if (is_left_out(walls[i].name))
+            fprintf(stderr, "%swithout %s: %s%s\n", colour ? "\033[1;31m" : "", walls[i].name,
+                    walls[i].without, colour ? "\033[0m" : "");
 }
