@@ -5,43 +5,40 @@
 # backwards. Both go through their work twice: the second time, $verifying, a change that is still
 # to be made is an error. So what they call DONE is what they have seen.
 set -euo pipefail
+shopt -s nullglob
 export LC_ALL=C
 
-readonly state=/run/container_engine
+readonly me=${0##*/} # env.sh, or container_engine-env where make installed it
+readonly home=/var/lib/container_engine state=/run/container_engine
 readonly journal=$state/.env
-readonly conf=/proc/sys/net/ipv4/conf
-readonly ip_forward=/proc/sys/net/ipv4/ip_forward
-readonly controllers='cpu memory pids io cpuset'
+readonly conf=/proc/sys/net/ipv4/conf ip_forward=/proc/sys/net/ipv4/ip_forward
 verifying=''
 
 usage() {
-  cat <<'END'
-Usage: [BRIDGE=NAME] [SUBNET=NETWORK/BITS] env.sh COMMAND
+  cat <<END
+Usage: [BRIDGE=NAME] [SUBNET=NETWORK/BITS] [LAN=open] $me COMMAND
 
   set          make the bridge, forwarding, NAT and forward rules, and the parent cgroup
   clean        undo what set did; not while containers run
   status       show what stands now
   check        the doctor: can this machine run containers, and if not, what helps
-  deps [test]  install what is missing to build and use the engine (and to test it)
+  deps [WHAT]  install what is missing to build and use the engine; WHAT is test, for its tests,
+               or clients, for podman, containerd and docker
   help         show this text
 
 BRIDGE is cebr0 and SUBNET is 192.168.1.0/24 unless the environment says otherwise; the bridge
-gets the subnet's first address. set, clean and deps need root.
+gets the subnet's first address. Other machines reach containers only where LAN is open.
+set, clean and deps need root.
 END
 }
 
 # --- saying and doing -----------------------------------------------------------------------
 
-complain() { printf 'env.sh: %s\n' "$*" >&2; }
+complain() { printf '%s: %s\n' "$me" "$*" >&2; }
 die() { complain "$@"; exit 1; }
 has() { type -P "$1" >/dev/null; }
 put() { printf '%s\n' "$1" >"$2"; } # TEXT FILE
-
-has_word() { # WORD FILE
-  local text=''
-  [[ ! -r $2 ]] || IFS= read -rd '' text <"$2" || : # to its end
-  [[ " ${text//[$'\n\t']/ } " == *" $1 "* ]]
-}
+has_word() { grep -qsw -- "$1" "$2"; } # WORD FILE
 
 # Every change goes through here. Whatever a command says when it fails becomes one line.
 run() {
@@ -54,23 +51,28 @@ run() {
 
 # On record before it happens: the words after undo_ that take the next change back.
 will() { [[ -n $verifying ]] || printf '%s\n' "$*" >>"$journal"; }
-recorded() { [[ ! -e $journal ]] || sed -n "s/^$1=//p" "$journal"; } # BRIDGE|SUBNET
+recorded() { [[ ! -e $journal ]] || sed -n "s/^$1=//p" "$journal"; } # BRIDGE|SUBNET|LAN
+
+# A change: "LOOK" tells whether it is made already, "UNDO" goes on record, and the rest makes it.
+ensure() { $1 || { will "$2" && run "${@:3}"; }; } # "LOOK..." "UNDO..." CMD...
 
 # A look only: true when nothing is left for the ensure_ function to do.
 # shellcheck disable=SC2030,SC2031  # only for the look
 stands() { (verifying=yes && "$@") >/dev/null 2>&1; }
 
-# Starting engines take the same lock while they claim a name.
+# Starting engines take the same lock while they claim a name. An empty directory does not stay: so
+# a lock counts only if its directory is still the one that has the name.
 lock() {
-  local fd tries=0
-  # shellcheck disable=SC2174  # /run is there
-  mkdir -p -m 700 "$state"
-  exec {fd}<"$state"
-  until flock -n "$fd"; do
-    ((tries++ < 50)) || die "$state is locked by another env.sh or an engine: try again"
+  local tries=0
+  trap unlock EXIT
+  # shellcheck disable=SC2174  # /var/lib is there
+  until mkdir -p -m 700 "$home" && exec 9<"$home" && flock -n 9 && [[ $home -ef /dev/fd/9 ]]; do
+    ((tries++ < 50)) || die "$home is locked by another $me or an engine: try again"
     sleep 0.1
   done
 }
+
+unlock() { rmdir "$home" 2>/dev/null || :; } # fails where there are containers, as it should
 
 # --- what is asked for, what is there -------------------------------------------------------
 
@@ -79,11 +81,13 @@ dotted() { # NUMBER
 }
 
 # The environment's word, else the one of the last set, else the source documents'. Sets $prefix
-# and $gateway.
+# and $gateway, too.
 settings() {
   local octet='(0|[1-9][0-9]?|1[0-9][0-9]|2[0-4][0-9]|25[0-5])' a b c d net
   BRIDGE=${BRIDGE:-$(recorded BRIDGE)} SUBNET=${SUBNET:-$(recorded SUBNET)}
-  BRIDGE=${BRIDGE:-cebr0} SUBNET=${SUBNET:-192.168.1.0/24}
+  LAN=${LAN:-$(recorded LAN)}
+  BRIDGE=${BRIDGE:-cebr0} SUBNET=${SUBNET:-192.168.1.0/24} LAN=${LAN:-closed}
+  [[ $LAN =~ ^(open|closed)$ ]] || die "LAN: ${LAN@Q} is neither open nor closed"
   [[ $BRIDGE =~ ^[A-Za-z0-9][A-Za-z0-9_.-]{0,14}$ ]] ||
     die "BRIDGE: ${BRIDGE@Q} is not 1 to 15 letters, digits, _ . or -, such as cebr0"
   [[ $SUBNET =~ ^($octet\.){3}$octet/([89]|[12][0-9]|30)$ ]] ||
@@ -112,8 +116,7 @@ listed() { # SHOW...
 clash() { # NETWORK/BITS
   { # match: the routes it lies in; root: those that lie in it
     listed addr show to "$1" | awk 'NF { print "address", $4, "dev", $2 }' &&
-      listed route show table all match "$1" &&
-      listed route show table all root "$1"
+      listed route show table all match "$1" && listed route show table all root "$1"
   } | awk -v bridge="$BRIDGE" '{
       net = $1 ~ /^[0-9]/ ? $1 : $2
       dev = ""
@@ -132,75 +135,80 @@ clash_line() {
   printf '%s overlaps the %s: %s' "$SUBNET" "${found% }" "$advice"
 }
 
-# Sets $top and $cgroup by the last cgroup2 mount that no other hides, as the engine does.
+# Sets $top and $cgroup. The engine looks in the same two places.
 find_cgroup2() {
-  local dir
-  top=/dev/null # where there is none: nothing is below that
-  while read -r dir; do
-    [[ ! -e $dir/cgroup.procs ]] || top=$dir
-  done < <(awk '/ - cgroup2 / { print $5 }' /proc/self/mountinfo)
+  for top in /sys/fs/cgroup{,/unified} /dev/null; do # nothing is below the last
+    [[ ! -e $top/cgroup.controllers ]] || break
+  done
   cgroup=$top/container_engine
 }
 
 controllers_in() { # FILE
   local name found=''
-  for name in $controllers; do
+  for name in cpu memory pids io cpuset; do
     ! has_word "$name" "$1" || found+=" $name"
   done
   printf '%s' "${found# }"
 }
 
-limits_line() { # CONTROLLERS...: tells which limits there will not be
+limits_line() { # FILE: tells which limits there will not be
   local name lacking=''
   for name in cpu memory pids; do
-    [[ " $* " == *" $name "* ]] || lacking+=" $name"
+    has_word "$name" "$1" || lacking+=" $name"
   done
   [[ -z $lacking ]] || printf 'cgroup v2 has no%s here: no such limits\n' "$lacking"
 }
 
-# A container runs while its cgroup has a process or its engine holds its directory.
+# The process is there, not dead and unburied, nor a later one with its number: proc(5) has the
+# state first and the start time as the 20th after the name, which may have blanks in it.
+alive() { # PID START
+  local stat
+  [[ -n $1 && -e /proc/$1/stat ]] && read -r stat 2>/dev/null <"/proc/$1/stat" || return 1
+  read -ra stat <<<"${stat##*) }"
+  [[ ${stat[0]} != [ZX] && ${stat[19]} == "$2" ]]
+}
+
+# A container runs while its cgroup has a process, or while its engine or its own first process
+# lives: that counts before it has a cgroup, and where there is no cgroup2.
 running() {
-  local dir
-  shopt -s nullglob
+  local file key value
   {
-    for dir in "$cgroup"/*/; do
-      ! grep -qsx 'populated 1' "$dir/cgroup.events" || basename "$dir"
-    done
-    for dir in "$state"/*/; do
-      flock -n "$dir" true 2>/dev/null || [[ ! -d $dir ]] || basename "$dir"
+    grep -lsx 'populated 1' "$cgroup"/*/cgroup.events /dev/null | awk -F / '{ print $(NF - 1) }'
+    for file in "$home"/*/state; do
+      local pid='' start='' engine='' engine_start=''
+      while IFS='=' read -r key value && [[ -n $key ]]; do # the rest of the file is empty
+        case $key in pid | start | engine | engine_start) printf -v "$key" %s "$value" ;; esac
+      done <"$file"
+      file=${file%/state}
+      ! { alive "$pid" "$start" || alive "$engine" "$engine_start"; } || printf '%s\n' "${file##*/}"
     done
   } | sort -u | paste -sd ' '
 }
 
 # --- the changes, each next to its undoing --------------------------------------------------
+# Undoing, what cannot be seen is not taken for gone.
 
 link_is() { [[ -n $(ip -o link show dev "$@" 2>/dev/null) ]]; } # NAME [up | type bridge]
 link_has() { [[ $(listed addr show dev "$1" 2>/dev/null) == *" inet $2 "* ]]; } # NAME ADDRESS
+reads() { [[ ! -e $1 || $(<"$1") == "$2" ]]; } # FILE VALUE; an interface may be gone, and its file
+
+# Of a file that is changed twice the first value counts.
+will_sysctl() { grep -qsF "sysctl $1 " "$journal" || will sysctl "$1" "$(<"$1")"; } # FILE
+ensure_sysctl() { reads "$@" || { will_sysctl "$1" && run put "$2" "$1"; }; } # FILE VALUE
+undo_sysctl() { reads "$@" || run put "$2" "$1"; }
 
 # A bridge without an address of its own takes its ports' lowest, which changes as they come and
 # go: containers would lose their gateway for a while.
 ensure_bridge() {
-  local mac
-  if ! link_is "$BRIDGE"; then
-    # shellcheck disable=SC2086  # four numbers
-    printf -v mac '02:ce:%02x:%02x:%02x:%02x' ${gateway//./ }
-    will link "$BRIDGE"
-    run ip link add "$BRIDGE" address "$mac" type bridge
-    # No container becomes the host's IPv6 router (CVE-2020-13401); this goes with the bridge.
-    [[ ! -e /proc/sys/net/ipv6/conf/$BRIDGE ]] ||
-      printf 0 >"/proc/sys/net/ipv6/conf/$BRIDGE/accept_ra"
-  fi
-  if ! link_has "$BRIDGE" "$gateway/$prefix"; then
-    will address "$BRIDGE" "$gateway/$prefix"
-    run ip addr add "$gateway/$prefix" brd + dev "$BRIDGE"
-  fi
-  if ! link_is "$BRIDGE" up; then
-    will up "$BRIDGE"
-    run ip link set "$BRIDGE" up
-  fi
+  local mac address="$BRIDGE $gateway/$prefix"
+  # shellcheck disable=SC2086  # four numbers
+  printf -v mac '02:ce:%02x:%02x:%02x:%02x' ${gateway//./ }
+  ensure "link_is $BRIDGE" "link $BRIDGE" ip link add "$BRIDGE" address "$mac" type bridge
+  # No container becomes the host's IPv6 router (CVE-2020-13401), on nobody's bridge.
+  ensure_sysctl "/proc/sys/net/ipv6/conf/$BRIDGE/accept_ra" 0
+  ensure "link_has $address" "address $address" ip addr add "${address#* }" brd + dev "$BRIDGE"
+  ensure "link_is $BRIDGE up" "up $BRIDGE" ip link set "$BRIDGE" up
 }
-
-# Undoing, what cannot be seen is not taken for gone.
 undo_up() { ! link_is "$1" up || run ip link set "$1" down; }
 undo_address() { # NAME ADDRESS
   local there
@@ -219,30 +227,24 @@ undo_link() {
 # Writing ip_forward also overwrites the value of every interface, and whether redirects count.
 ensure_forwarding() {
   local file=$conf/$BRIDGE/forwarding
-  if [[ $(<$ip_forward) != 0 ]]; then # then interfaces may differ
-    [[ $(<"$file") == 0 ]] || return 0
-    will sysctl "$file" 0
-    run put 1 "$file"
-    return
+  if [[ $(<$ip_forward) == 0 ]]; then # else interfaces may differ
+    for file in $conf/{*/forwarding,all/accept_redirects}; do will_sysctl "$file"; done
+    file=$ip_forward
   fi
-  if ! has_word "sysctl $ip_forward" "$journal"; then
-    for file in $conf/{*/forwarding,all/accept_redirects}; do
-      will sysctl "$file" "$(<"$file")"
-    done
-  fi
-  will sysctl $ip_forward 0
-  run put 1 $ip_forward
+  ensure_sysctl "$file" 1
 }
 
-# An interface may be gone, and its file with it.
-undo_sysctl() { [[ ! -e $1 || $(<"$1") == "$2" ]] || run put "$2" "$1"; }
-
+# What containers send may go out, and what answers them may come in; the LAN, which is every other
+# machine and interface, begins nothing with them. What the host itself sends is not forwarded.
 # One transaction: the old table goes and the new one comes, or nothing happens.
 ensure_table() {
-  local stands
-  stands=$(nft list table ip container_engine 2>/dev/null) || stands=''
-  [[ $stands != *" $SUBNET oifname != \"$BRIDGE\" masquerade"*"iifname \"$BRIDGE\" accept"*\
-"oifname \"$BRIDGE\" accept"* ]] || return 0
+  local nat forward there
+  nat="ip saddr $SUBNET oifname != \"$BRIDGE\" masquerade"
+  forward="iifname \"$BRIDGE\" accept"$'\n'"oifname \"$BRIDGE\" accept"
+  [[ $LAN == open ]] ||
+    forward="iifname != \"$BRIDGE\" oifname \"$BRIDGE\" ct state invalid,new drop"$'\n'$forward
+  there=$(nft list table ip container_engine 2>/dev/null | sed -En 's/^\t\t([io])/\1/p') || there=''
+  [[ $there != "$nat"$'\n'"$forward" ]] || return 0
   will table
   run nft -f - <<END
 add table ip container_engine
@@ -250,17 +252,15 @@ delete table ip container_engine
 table ip container_engine {
   chain postrouting {
     type nat hook postrouting priority 100; policy accept;
-    ip saddr $SUBNET oifname != "$BRIDGE" masquerade
+    $nat
   }
   chain forward {
     type filter hook forward priority 0; policy accept;
-    iifname "$BRIDGE" accept
-    oifname "$BRIDGE" accept
+    $forward
   }
 }
 END
 }
-
 undo_table() {
   local tables
   if ! has nft; then
@@ -273,19 +273,13 @@ undo_table() {
 }
 
 # 0: it is there, 1 or 2: it is not, or has no chain; any other status: nobody knows.
-has_rule() {
+has_rule() { # iptables TABLE CHAIN RULE...
   local said status=0
   said=$("$1" -w 5 -t "$2" -C "${@:3}" 2>&1) || status=$?
   ((status < 3)) || complain "$1: ${said%%$'\n'*}"
   return "$status"
 }
-
-ensure_rule() { # iptables TABLE CHAIN RULE...
-  ! has_rule "$@" || return 0
-  will rule "$@"
-  run "$1" -w 5 -t "$2" -I "${@:3}"
-}
-
+ensure_rule() { ensure "has_rule $*" "rule $*" "$1" -w 5 -t "$2" -I "${@:3}"; }
 undo_rule() {
   local status=0
   has_rule "$@" || status=$?
@@ -330,47 +324,53 @@ foreign_filters() {
 # A packet has to pass every filter, even a bridged one when br_netfilter is loaded: what our
 # table accepts another may drop. So the bridge gets a passage through each filter that is closed.
 ensure_rules() {
-  local filters tool chain
+  local filters tool chain answers='-m conntrack --ctstate RELATED,ESTABLISHED'
+  [[ $LAN == closed ]] || answers=''
   filters=$(closed_filters)
   if has nft; then
     ensure_table
   else
     ensure_rule iptables nat POSTROUTING -s "$SUBNET" ! -o "$BRIDGE" -j MASQUERADE
+    [[ $LAN == open ]] || ensure_rule iptables filter FORWARD ! -i "$BRIDGE" -o "$BRIDGE" \
+      -m conntrack --ctstate INVALID,NEW -j DROP
     filters+=$'\n'iptables\ FORWARD
   fi
   while read -r tool chain; do
     [[ -n $tool ]] || continue
-    ensure_rule "$tool" filter "$chain" -o "$BRIDGE" -m conntrack \
-      --ctstate RELATED,ESTABLISHED -j ACCEPT
+    # shellcheck disable=SC2086  # words
+    ensure_rule "$tool" filter "$chain" -o "$BRIDGE" $answers -j ACCEPT
     ensure_rule "$tool" filter "$chain" -i "$BRIDGE" -j ACCEPT
   done <<<"$filters"
 }
 
 ensure_cgroup() {
-  local dir name
+  local file name
   [[ -d $top ]] || return 0 # no cgroup2, no limits: the engine says so, too
-  if [[ ! -d $cgroup ]]; then
-    will cgroup "$cgroup"
-    run mkdir "$cgroup"
-  fi
-  for dir in "$top" "$cgroup"; do
-    for name in $(controllers_in "$dir/cgroup.controllers"); do
-      ! has_word "$name" "$dir/cgroup.subtree_control" || continue
-      will controller "$name" "$dir/cgroup.subtree_control"
-      run put "+$name" "$dir/cgroup.subtree_control"
+  ensure "test -d $cgroup" "cgroup $cgroup" mkdir "$cgroup"
+  for file in {"$top","$cgroup"}/cgroup.subtree_control; do
+    for name in $(controllers_in "${file%/*}/cgroup.controllers"); do
+      ensure "has_word $name $file" "controller $name $file" put "+$name" "$file"
     done
   done
 }
-
 # Someone else may have come to use it; then the kernel says EBUSY, and it is theirs now.
 # shellcheck disable=SC2031  # stands has nothing to do with it
 undo_controller() { # NAME FILE
   [[ -z $verifying ]] && has_word "$1" "$2" || return 0
   put "-$1" "$2" 2>/dev/null || complain "note: $1 stays in $2: others use it now"
 }
-
-# With it goes what is left of containers that did not end well.
+# With it goes what is left of containers that did not end well,
 undo_cgroup() { [[ ! -d $1 ]] || run find "$1" -depth -type d -exec rmdir {} +; }
+
+# and the names of their network namespaces.
+undo_names() {
+  local dir
+  for dir in {"$home","$cgroup"}/*/; do
+    dir=${dir%/}
+    dir=/run/netns/${dir##*/}
+    [[ ! -L $dir || -e $dir ]] || run rm "$dir"
+  done
+}
 
 # Walks the journal back to its line N. What cannot be undone does not stop the rest.
 undo_from() { # N
@@ -386,21 +386,25 @@ undo_from() { # N
   done
   verifying=''
   ((!failed)) || return 1
-  if (($1)); then printf '%s\n' "${lines[@]:0:$1}" >"$journal"; else rm "$journal"; fi
+  if (($1)); then
+    printf '%s\n' "${lines[@]:0:$1}" >"$journal"
+  else
+    rm "$journal"
+    rmdir "$state"
+  fi
 }
 
 # --- set and clean --------------------------------------------------------------------------
 
 refuse_other_settings() {
   local key was
-  for key in BRIDGE SUBNET; do
+  for key in BRIDGE SUBNET LAN; do
     was=$(recorded $key)
     [[ ${was:-${!key}} == "${!key}" ]] ||
-      die "set: it stands with $key=$was: run env.sh clean before you change that"
+      die "set: it stands with $key=$was: run $me clean before you change that"
   done
 }
 
-# Under the lock, because a clean might be taking it away while we look.
 refuse_other_bridge() {
   local was
   link_is "$BRIDGE" || return 0
@@ -415,26 +419,27 @@ set_up() {
   refuse_other_settings
   found=$(clash_line)
   [[ -z $found ]] || die "SUBNET: $found"
-  has nft || has iptables || die 'set: neither nft nor iptables is there: run env.sh deps'
-
+  has nft || has iptables || die "set: neither nft nor iptables is there: run $me deps"
   lock
-  refuse_other_settings # again: another set may have been here first
+  refuse_other_settings # again, under the lock: another set may have been here first
   refuse_other_bridge
+  # shellcheck disable=SC2174  # /run is there
+  mkdir -p -m 700 "$state"
   mark=0
   [[ ! -e $journal ]] || mark=$(wc -l <"$journal")
-  trap 'undo_from "$mark"' EXIT
-  ((mark)) || printf 'BRIDGE=%s\nSUBNET=%s\n' "$BRIDGE" "$SUBNET" >"$journal"
+  trap 'undo_from "$mark"; unlock' EXIT
+  ((mark)) || printf '%s\n' "BRIDGE=$BRIDGE" "SUBNET=$SUBNET" "LAN=$LAN" >"$journal"
   for verifying in '' yes; do
     ensure_bridge
     ensure_forwarding
     ensure_rules
     ensure_cgroup
   done
-  trap - EXIT
+  trap unlock EXIT
   printf 'net.ipv4.conf.all.forwarding = %s\n' "$(<$conf/all/forwarding)"
   found=$(controllers_in "$cgroup/cgroup.subtree_control")
   [[ -z $found ]] || printf '+%s\n' "${found// / +}"
-  limits_line "$found"
+  limits_line "$cgroup/cgroup.subtree_control"
   foreign_filters | sed 's/^/a firewall is in the way of containers: /'
   printf 'ENV SET DONE.\n'
 }
@@ -444,6 +449,7 @@ clean_up() {
   lock
   names=$(running)
   [[ -z $names ]] || die "clean: containers are running: $names: stop them first"
+  undo_names
   [[ ! -e $journal ]] || undo_from 0 || die 'clean: mend that, and run it again'
   # Ours by name, whoever made them and whatever became of the journal.
   for verifying in '' yes; do
@@ -457,26 +463,22 @@ clean_up() {
 
 # Tells what is well, or what is not and what helps. must: containers cannot run until then.
 verdict() { # must|may NAME WELL [WHAT HELPS]
-  if [[ -z ${4-} ]]; then
-    printf 'OK   %s: %s\n' "$2" "$3"
-  else
-    printf 'FIX  %s: %s\n' "$2" "$4"
-    [[ $1 == may ]] || blocked=1
-  fi
+  [[ -n ${4-} ]] || { printf 'OK   %s: %s\n' "$2" "$3"; return; }
+  printf 'FIX  %s: %s\n' "$2" "$4"
+  [[ $1 == may ]] || blocked=1
 }
 
 what_stands() {
-  local what unset="not set: sudo bash $0 set"
-  local -A well=([bridge]="$BRIDGE $gateway/$prefix" [forwarding]='on' [rules]="NAT for $SUBNET"
+  local what helps
+  local -A well=([bridge]="$BRIDGE $gateway/$prefix" [forwarding]='on'
+    [rules]="NAT for $SUBNET, LAN $LAN"
     [cgroup]="$cgroup $(controllers_in "$cgroup/cgroup.subtree_control")")
   for what in bridge forwarding cgroup rules; do
     [[ $what != cgroup || -d $top ]] || continue
     [[ $what != rules || $EUID -eq 0 ]] || continue # only root can look
-    if stands "ensure_$what"; then
-      verdict may $what "${well[$what]}"
-    else
-      verdict may $what '' "$unset"
-    fi
+    helps="not set: $self set"
+    ! stands "ensure_$what" || helps=''
+    verdict may $what "${well[$what]}" "$helps"
   done
 }
 
@@ -487,42 +489,41 @@ status() {
   printf 'running: %s\n' "${names:-none}"
 }
 
-kernel_since() { # MAJOR MINOR
-  local major minor
-  IFS=. read -r major minor _ < <(uname -r)
-  ((major > $1 || major == $1 && ${minor%%[!0-9]*} >= $2))
-}
+kernel_since() { printf '%s\n' "$1" "$(uname -r)" | sort -CV; } # MAJOR.MINOR
 
 check() {
-  local what='' dir=/var/lib/container_engine max=/proc/sys/user/max_user_namespaces
+  local what='' dir=$home max=/proc/sys/user/max_user_namespaces
+  local boot='boot with systemd.unified_cgroup_hierarchy=1'
   blocked=0
-  kernel_since 5 10 || what="$(uname -r): install 5.10 or newer"
+  kernel_since 5.15 || what="$(uname -r): install 5.15 or newer"
   verdict must kernel "$(uname -r)" "$what"
 
-  what=$(limits_line "$(controllers_in "$top/cgroup.controllers")")
-  [[ -z $what ]] || what="hybrid: $what: boot with systemd.unified_cgroup_hierarchy=1"
+  what=$(limits_line "$top/cgroup.controllers")
+  ! grep -qi microsoft /proc/version || # WSL2
+    boot='put kernelCommandLine = cgroup_no_v1=all under [wsl2] in .wslconfig, then wsl --shutdown'
+  what=${what:+hybrid: $what: $boot}
   [[ -d $top ]] || what='no cgroup2 is mounted: mount -t cgroup2 none /sys/fs/cgroup'
   verdict may cgroup2 "$top: $(controllers_in "$top/cgroup.controllers")" "$what"
 
   # (kernel.unprivileged_userns_clone and its kin do not bind root, who starts the engine.)
   what=''
-  kernel_since 5 19 || what='root inside is root outside: install kernel 5.19 or newer'
+  kernel_since 5.19 || what='root inside is root outside: install kernel 5.19 or newer'
   [[ -e $max && $(<$max) != 0 ]] ||
     what='root inside is root outside: sysctl -w user.max_user_namespaces=9999'
   verdict may users 'user namespaces, idmapped layers' "$what"
 
   # By number: overlay, NFS, 9p, FUSE, FAT and SMB cannot be an upper layer.
   what=''
-  while [[ ! -d $dir ]]; do dir=${dir%/*}; done
-  [[ ! $(stat -f -c %t "$dir") =~ ^(794c7630|6969|1021997|65735546|4d44|f[ef]534d42)$ ]] ||
-    what='mount ext4, xfs or btrfs on /var/lib/container_engine: what is there holds no layers'
+  while [[ ! -d $dir/ ]]; do dir=${dir%/*}; done
+  [[ ! $(stat -f -c %t "$dir/") =~ ^(794c7630|6969|1021997|65735546|4d44|f[ef]534d42)$ ]] ||
+    what="mount ext4, xfs or btrfs on $home: what is there holds no layers"
   has_word overlay /proc/filesystems || modprobe -qn overlay ||
     what='install a kernel with CONFIG_OVERLAY_FS'
-  verdict must overlay 'layers in /var/lib/container_engine' "$what"
+  verdict must overlay "layers in $home" "$what"
 
   # shellcheck disable=SC2086  # words they are
-  what=$(lacking $to_use)
-  verdict may tools 'all there' "${what:+no $what: sudo bash $0 deps}"
+  what=$(lacking $to_build $to_use | sed -E 's/=[^ ]*//g')
+  verdict may tools 'all there' "${what:+no $what: $self deps}"
   [[ " $what " != *" ip "* && $what != *nft* ]] || blocked=1
   ! has ip || check_network
   return $blocked
@@ -533,42 +534,19 @@ check_network() {
   what=$(clash_line) || what='the routes cannot be read'
   verdict must subnet "$SUBNET" "$what"
   while read -r what; do
-    [[ -z $what ]] || verdict may firewall '' "$what"
+    verdict may firewall '' "$what"
   done < <(foreign_filters)
   what_stands
 }
 
 # --- deps -----------------------------------------------------------------------------------
 
-# Commands (a|b: one of them) and headers.
-readonly to_use='gcc stdio.h linux/bpf.h make ip nft|iptables flock ping ps curl jq
-  update-ca-certificates|update-ca-trust tar gzip xz zstd debootstrap gpgv'
-# shellcheck disable=SC2155  # uname does not fail
-readonly to_test="bats strace socat tmux script docker-registry skopeo hyperfine crun valgrind
-  shellcheck cppcheck clang-tidy clang-format qemu-system-$(uname -m) busybox cpio modprobe
-  mkfs.ext4 capsh setpriv findmnt iptables python3"
-
-# What the package is called where it is not called like what is in it.
-readonly packages='
-any     update-ca-certificates|update-ca-trust=ca-certificates
-any     nft|iptables=nftables ip=iproute2 ping=iputils ps=procps flock=util-linux
-any     script=util-linux setpriv=util-linux findmnt=util-linux modprobe=kmod mkfs.ext4=e2fsprogs
-apt-get stdio.h=libc6-dev linux/bpf.h=linux-libc-dev ping=iputils-ping xz=xz-utils
-apt-get script=bsdutils busybox=busybox-static capsh=libcap2-bin
-apt-get qemu-system-x86_64=qemu-system-x86 qemu-system-aarch64=qemu-system-arm
-dnf     stdio.h=glibc-devel linux/bpf.h=kernel-headers ip=iproute ps=procps-ng gpgv=gnupg2
-dnf     shellcheck=ShellCheck clang-tidy=clang-tools-extra clang-format=clang-tools-extra
-dnf     qemu-system-x86_64=qemu-system-x86-core qemu-system-aarch64=qemu-system-aarch64-core
-dnf     capsh=libcap iptables=iptables-nft
-pacman  stdio.h=glibc linux/bpf.h=linux-api-headers ps=procps-ng gpgv=gnupg
-pacman  python3=python bats=bash-bats
-pacman  clang-tidy=clang clang-format=clang qemu-system-x86_64=qemu-system-x86 capsh=libcap
-apk     stdio.h=musl-dev linux/bpf.h=linux-headers capsh=libcap-utils
-apk     clang-tidy=clang-extra-tools clang-format=clang-extra-tools
-zypper  update-ca-certificates|update-ca-trust=ca-certificates-mozilla
-zypper  stdio.h=glibc-devel linux/bpf.h=linux-glibc-devel
-zypper  shellcheck=ShellCheck clang-tidy=clang-tools clang-format=clang-tools gpgv=gpg2
-zypper  qemu-system-x86_64=qemu-x86 qemu-system-aarch64=qemu-arm capsh=libcap-progs'
+# Commands (a|b: one of them), headers and files, with Debian's package where it is not called like
+# that. A shell in a container needs to_build alone; what tests need is written in test/deps.
+readonly to_build='gcc stdio.h=libc6-dev linux/bpf.h=linux-libc-dev make ip=iproute2
+  nft|iptables=nftables flock=util-linux'
+readonly to_use='ps=procps ping=iputils-ping curl jq
+  update-ca-certificates|update-ca-trust=ca-certificates tar gzip xz=xz-utils zstd debootstrap gpgv'
 
 readonly -A install=(
   [apt-get]='apt-get -q -y -o DPkg::Lock::Timeout=300 --no-install-recommends install'
@@ -577,12 +555,23 @@ readonly -A install=(
   [apk]='apk add --no-cache'
   [zypper]='zypper --non-interactive install --no-recommends')
 
-# What busybox does under another's name is not enough.
-lacking() { # WORD...
+# What others than Debian call it.
+readonly elsewhere='ping=iputils xz=xz'
+readonly -A called=([apt-get]=''
+  [dnf]="stdio.h=glibc-devel linux/bpf.h=kernel-headers ip=iproute ps=procps-ng gpgv=gnupg2
+    $elsewhere"
+  [pacman]="stdio.h=glibc linux/bpf.h=linux-api-headers ps=procps-ng gpgv=gnupg $elsewhere"
+  [apk]="stdio.h=musl-dev linux/bpf.h=linux-headers $elsewhere"
+  [zypper]="stdio.h=glibc-devel linux/bpf.h=linux-glibc-devel gpgv=gpg2 $elsewhere")
+
+# Prints those that are not there. What busybox does under another's name is not enough.
+lacking() { # WORD[=PACKAGE]...
   local word name path found=''
   for word; do
-    for name in ${word//|/ }; do
+    name=${word%%=*}
+    for name in ${name//|/ }; do
       path=$(type -P "$name") || path=/usr/include/$name
+      [[ $name != /* ]] || path=$name
       [[ ! -e $path || $name != busybox && $path -ef $(type -P busybox) ]] || continue 2
     done
     found+=" $word"
@@ -590,48 +579,53 @@ lacking() { # WORD...
   printf '%s' "${found# }"
 }
 
-package() { # MANAGER WORD
-  awk -v manager="$1" -v word="$2" '
-    $1 == "any" || $1 == manager {
-      for (i = 2; i <= NF; i++) if (index($i, word "=") == 1) name = substr($i, length(word) + 2) }
-    END { print name == "" ? word : name }' <<<"$packages"
+package() { # MANAGER WORD[=PACKAGE]
+  local name=${2%%=*} other
+  for other in ${called[$1]} "$2"; do # the manager's name for it, else Debian's, else its own
+    [[ ${other%%=*} != "$name" ]] || { printf '%s' "${other#*=}"; return; }
+  done
 }
 
 # shellcheck disable=SC2086  # all these are words
-deps() { # [test]
-  local missing manager word names=''
-  missing=$(lacking $to_use ${1:+$to_test})
+deps() { # [test|clients]
+  local missing manager word packages='' more='' why='still missing:'
+  [[ -z $1 ]] || more=$(sed -nE "s/^$1(\.$(uname -m))?: //p" "${0%/*}/test/deps")
+  missing=$(lacking $to_build $to_use $more)
   [[ -n $missing ]] || { printf 'deps: nothing is missing\n'; return; }
   for manager in apt-get dnf pacman apk zypper ''; do
     ! has "$manager" || break
   done
-  [[ -n $manager ]] || die "deps: no apt-get, dnf, pacman, apk or zypper: install $missing"
-  for word in $missing; do
-    names+=" $(package "$manager" "$word")"
-  done
-  export DEBIAN_FRONTEND=noninteractive
-  [[ $manager != apt-get ]] || apt-get -q update || complain 'deps: going on with the old lists'
-  # A package that is not to be had must not keep out the others.
-  ${install[$manager]} $names || for word in $names; do ${install[$manager]} $word || :; done
-  missing=$(lacking $missing)
-  [[ -z $missing ]] || die "deps: still missing: $missing"
-  printf 'deps: installed%s\n' "$names"
+  if [[ -n $manager ]]; then
+    for word in $missing; do packages+=" $(package "$manager" "$word")"; done
+    export DEBIAN_FRONTEND=noninteractive
+    [[ $manager != apt-get ]] || apt-get -q update || complain 'deps: going on with the old lists'
+    # A package that is not to be had must not keep out the others.
+    ${install[$manager]} $packages ||
+      for word in $packages; do ${install[$manager]} $word || :; done
+    missing=$(lacking $missing)
+    [[ -n $missing ]] || { printf 'deps: installed%s\n' "$packages"; return; }
+  else
+    why='no apt-get, dnf, pacman, apk or zypper: install'
+  fi
+  why+=" $(sed -E 's/=[^ ]*//g' <<<"$missing")"
+  # Not everything is needed for a shell in a container, and not everybody has a network.
+  [[ -z $1 && -z $(lacking $to_build) ]] || die "deps: $why"
+  complain "deps: going on; $why"
 }
 
 # --------------------------------------------------------------------------------------------
 
-bad_usage() {
-  usage >&2
-  exit 2
-}
+bad_usage() { usage >&2; exit 2; }
 
 main() {
   local max=1
   PATH+=:/usr/sbin:/sbin # su leaves them out
-  [[ ${1-} != deps || ${2-} != test ]] || max=2
+  self="sudo bash $0"
+  [[ ! $(type -P "$me") -ef $0 ]] || self="sudo $me" # make installed it
+  [[ ${1-} != deps || ! ${2-} =~ ^(test|clients)$ ]] || max=2
   (($# > 0 && $# <= max)) || bad_usage
   case $1 in
-    set | clean | deps) ((EUID == 0)) || die "$1: needs root: sudo bash $0 $*" ;;
+    set | clean | deps) ((EUID == 0)) || die "$1: needs root: $self $*" ;;
     status | check) ;;
     help | --help | -h) usage && return ;;
     *) bad_usage ;;

@@ -11,14 +11,9 @@ export LC_ALL=C
 unset TAR_OPTIONS CDPATH
 
 readonly ME=${0##*/}
-readonly ACCEPT="Accept: application/vnd.oci.image.index.v1+json,\
-application/vnd.docker.distribution.manifest.list.v2+json,\
-application/vnd.oci.image.manifest.v1+json,application/vnd.docker.distribution.manifest.v2+json"
 readonly MARKER=.rootfs-fetch   # in the finished DIR: says what it was made from
-
-SOURCE='' DIR='' FORCE='' SHA256=''
-WORK='' MADE='' WORKER='' CODE=000 DIGEST='' SCHEME=https HOST='' REPO='' REF=''
-FROM='' PARENT=''
+SOURCE='' DIR='' FORCE='' SHA256='' FROM='' PARENT='' WORK='' EXISTING='' WORKER=''
+CODE=000 DIGEST='' SCHEME=https HOST='' REPO='' REF=''
 
 usage() {
   cat <<END
@@ -46,25 +41,24 @@ END
 say() { printf '%s: %s\n' "$ME" "${*//[[:cntrl:]]/?}" >&2; }
 
 die() {
-  [[ $BASHPID == "$$" ]] || { say "$*; nothing was left behind"; exit 3; }   # the worker
+  [[ $BASHPID == "$$" ]] || set -- "$*; nothing was left behind"   # the worker
   say "$*"
   exit 1
 }
 
-bad_usage() {
-  say "$*; see $ME --help"
-  exit 2
-}
+bad_usage() { say "$*; see $ME --help"; exit 2; }
+
+# The other script: beside this one, or where make installed both.
+sibling() { if [[ $ME == *-rootfs ]]; then echo "${ME%rootfs}env"; else echo ./env.sh; fi; }
 
 need() {
   local tool
   for tool; do
-    [[ $(type -P "$tool") ]] || die "$tool is not installed; ./env.sh deps installs it"
+    [[ $(type -P "$tool") ]] || die "$tool is not installed; $(sibling) deps installs it"
   done
 }
 
 erase() { rm -rf --one-file-system -- "$@"; }
-
 empty() { find "$1" -mindepth 1 -maxdepth 1 -exec rm -rf --one-file-system -- {} +; }
 
 # --- archives and layers ------------------------------------------------------------------------
@@ -75,7 +69,7 @@ empty() { find "$1" -mindepth 1 -maxdepth 1 -exec rm -rf --one-file-system -- {}
 # own. Device members are left out: the engine brings its own /dev.
 unpack() {
   local archive=$1 new=$2
-  [[ $(tar --version) == *GNU* ]] || die "GNU tar is needed; ./env.sh deps installs it"
+  [[ $(tar --version) == *GNU* ]] || die "GNU tar is needed; $(sibling) deps installs it"
   mkdir -- "$new"
   tar --force-local -tvf "$archive" --numeric-owner --quoting-style=literal \
     2>"$WORK/error" >"$WORK/list" || die "${archive##*/} cannot be read: $(last_error)"
@@ -130,8 +124,7 @@ from_archive() {
     fetch "$SOURCE" "$archive" bar
     [[ $CODE == 2?? ]] || die "$SOURCE: the server answers $CODE"
   fi
-  DIGEST=$(sha256sum <"$archive")
-  DIGEST=${DIGEST%% *}
+  DIGEST=$(sha256sum <"$archive" | cut -d ' ' -f 1)
   [[ -z $SHA256 || $DIGEST == "$SHA256" ]] || die "sha256 of $SOURCE is $DIGEST, not $SHA256"
   say "unpacking $SOURCE"
   unpack "$archive" "$WORK/root"
@@ -139,17 +132,18 @@ from_archive() {
 
 # --- HTTP ---------------------------------------------------------------------------------------
 
+watched() { [[ -t 1 && -t 2 ]]; }   # somebody looks: bars go to stderr, which may be a file
+
 # fetch URL FILE [bar] - with patience for a bad network: up to four tries, each going on where the
 # last one broke off. CODE is the server's final answer: 2xx when FILE is there.
 fetch() {
-  local url=$1 file=$2 try status errors=$WORK/error
-  local options=(--silent --show-error)
-  if [[ ${3-} == bar && -t 2 ]]; then
+  local url=$1 file=$2 try status errors=$WORK/error options=(--silent --show-error)
+  if [[ ${3-} == bar ]] && watched; then
     options=(--progress-bar)
     errors=/dev/stderr
   fi
   [[ $SCHEME == https ]] || options+=(--noproxy "${HOST%:*}")
-  [[ $url != */manifests/* ]] || options+=(--header "$ACCEPT")
+  [[ $url != */manifests/* ]] || options+=(--header "Accept: $MANIFESTS")
   [[ ! -e $WORK/token ]] || options+=(--header "@$WORK/token")
   rm -f -- "$file"
   for try in 1 2 3 4; do
@@ -159,8 +153,8 @@ fetch() {
       --connect-timeout 20 --speed-limit 100 --speed-time 30 --continue-at - \
       --dump-header "$WORK/headers" --write-out '%{http_code}' --output "$file" \
       -- "$url" 2>"$errors") || status=$?
-    (( status != 0 )) || return 0
     case $status:$CODE in
+    0:*) return 0 ;;
     33:* | 36:* | 22:416) rm -f -- "$file" ;;   # it cannot resume: from the start, then
     22:408 | 22:429 | 22:5??) ;;
     22:*) return 0 ;;
@@ -172,6 +166,9 @@ fetch() {
 }
 
 # --- images (the registry's HTTP API, version 2) ------------------------------------------------
+
+readonly DOCKER=application/vnd.docker.distribution.manifest OCI=application/vnd.oci.image
+readonly MANIFESTS="$OCI.index.v1+json,$OCI.manifest.v1+json,$DOCKER.list.v2+json,$DOCKER.v2+json"
 
 # parse_image NAME - like docker: the first part is a host only if it looks like one.
 parse_image() {
@@ -193,7 +190,8 @@ parse_image() {
     $REPO =~ ^[a-z0-9]+([._-]+[a-z0-9]+)*(/[a-z0-9]+([._-]+[a-z0-9]+)*)*$ &&
     $REF =~ ^([A-Za-z0-9_][A-Za-z0-9._-]{0,127}|sha256:[0-9a-f]{64})$ ]] ||
     bad_usage "'$SOURCE' is neither a file nor the name of an image"
-  SOURCE=$HOST/$REPO$([[ $REF == sha256:* ]] && printf '@%s' "$REF" || printf ':%s' "$REF")
+  SOURCE=$HOST/$REPO:$REF
+  [[ $REF != sha256:* ]] || SOURCE=$HOST/$REPO@$REF
 }
 
 # authorize - answer a registry's challenge with an anonymous token. It lasts some minutes.
@@ -207,14 +205,14 @@ authorize() {
   rm -f -- "$WORK/token"
   fetch "$realm?service=$(jq -rn --arg s "$service" '$s|@uri')&scope=repository:$REPO:pull" \
     "$WORK/token.json"
-  [[ $CODE == 2?? ]] || die "$SOURCE: $HOST gives no anonymous token ($CODE)"
-  jq -er '"Authorization: Bearer " + (.token // .access_token)' "$WORK/token.json" \
-    >"$WORK/token" || die "$SOURCE: $HOST gives no anonymous token"
+  # shellcheck disable=SC2015  # one complaint for both
+  [[ $CODE == 2?? ]] && jq -er '"Authorization: Bearer " + (.token // .access_token)' \
+    "$WORK/token.json" >"$WORK/token" || die "$SOURCE: $HOST gives no anonymous token ($CODE)"
 }
 
 # registry_get manifests|blobs REF FILE [bar] - checked against REF when that is a digest.
 registry_get() {
-  local kind=$1 ref=$2 file=$3 server=$HOST sum
+  local kind=$1 ref=$2 file=$3 server=$HOST
   [[ $HOST != docker.io ]] || server=registry-1.docker.io
   set -- "$SCHEME://$server/v2/$REPO/$kind/$ref" "$file" "${4-}"
   fetch "$@"
@@ -225,33 +223,23 @@ registry_get() {
   404) die "$SOURCE: $HOST has no such image or tag (404)" ;;
   *) die "$SOURCE: $HOST answers $CODE" ;;
   esac
-  sum=sha256:$(sha256sum <"$file" | cut -d ' ' -f 1)
-  [[ $ref != sha256:* || $sum == "$ref" ]] || die "$SOURCE: ${kind%s} $ref is corrupt: it is $sum"
-  DIGEST=$sum
+  DIGEST=sha256:$(sha256sum <"$file" | cut -d ' ' -f 1)
+  [[ $ref != sha256:* || $ref == "$DIGEST" ]] ||
+    die "$SOURCE: ${kind%s} $ref is corrupt: it is $DIGEST"
 }
 
-# this_arch - the registry's name for this machine, then the variants that run on it, best first.
-this_arch() {
-  case $(uname -m) in
-  x86_64) printf 'amd64 "","v1"' ;;
-  aarch64 | arm64) printf 'arm64 "v8",""' ;;
-  armv7* | armv8*) printf 'arm "v7","v6","v5",""' ;;
-  armv6*) printf 'arm "v6","v5",""' ;;
-  i?86) printf '386 ""' ;;
-  loongarch64) printf 'loong64 ""' ;;
-  *) printf '%s ""' "$(uname -m)" ;;   # riscv64, ppc64le, s390x
-  esac
-}
+is_digest() { [[ $1 =~ ^sha256:[0-9a-f]{64}$ ]]; }
 
 from_image() {
-  local manifest=$WORK/manifest config=$WORK/config arch variants digest chosen size type n=0 of
+  local manifest=$WORK/manifest config=$WORK/config arch digest chosen size type n=0 of
   need curl jq
-  read -r arch variants <<<"$(this_arch)"
+  arch=$(uname -m | sed 's/^x86_64$/amd64/; s/^aarch64$/arm64/')   # the registries' names
   registry_get manifests "$REF" "$manifest"
   if jq -e 'has("manifests")' "$manifest" >"$WORK/list" 2>&1; then
-    digest=$(jq -r --arg arch "$arch" --argjson variants "[$variants]" 'first($variants[] as $v |
-      .manifests[] | select(.platform.os == "linux" and .platform.architecture == $arch
-        and (.platform.variant // "") == $v)).digest' "$manifest")
+    # the variants that run on each such machine; newer ones might not
+    digest=$(jq -r --arg arch "$arch" 'first(.manifests[] | select(.platform
+      | .os == "linux" and .architecture == $arch and (.variant // "" | IN("", "v1", "v8"))))
+      .digest' "$manifest")
     is_digest "$digest" || die "$SOURCE has no image for linux/$arch, only for: $(jq -r \
       '[.manifests[].platform | "\(.os)/\(.architecture)"] | unique | join(" ")' "$manifest")"
     registry_get manifests "$digest" "$manifest"
@@ -276,12 +264,10 @@ from_image() {
   DIGEST=$chosen
 }
 
-is_digest() { [[ $1 =~ ^sha256:[0-9a-f]{64}$ ]]; }
-
 # --- debootstrap --------------------------------------------------------------------------------
 
 from_debootstrap() {
-  local distribution=${SOURCE%%:*} suite='' mirror='' os scripts=/usr/share/debootstrap/scripts
+  local distribution=${SOURCE%%:*} suite='' mirror='' os
   local keyring=/usr/share/keyrings/$distribution-archive-keyring.gpg
   need debootstrap
   # shellcheck disable=SC1091
@@ -291,24 +277,33 @@ from_debootstrap() {
     suite=${suite:-${os#* }}
     # shellcheck disable=SC2016
     mirror=$(apt-get indextargets --format '$(LABEL)|$(COMPONENT)|$(REPO_URI)' |
-      sed -nE "s/^$distribution\|main\|((https?|file):.*)/\1/Ip")
-    mirror=${mirror%%$'\n'*}
+      sed -nE "s/^$distribution\|main\|((https?|file):.*)/\1/Ip" | sed -n 1p)
   fi
-  case $distribution:$suite in
-  debian:) suite=stable ;;
-  ubuntu:) if [[ -e $scripts/noble ]]; then suite=noble; else suite=jammy; fi ;;
-  esac
-  [[ $suite =~ ^[a-z]+$ && -e $scripts/$suite ]] || die "debootstrap knows" \
+  [[ $suite || $distribution != debian ]] || suite=stable
+  suite=${suite:-jammy}   # the newest that Debian 12's debootstrap knows
+  [[ $suite =~ ^[a-z]+$ && -e /usr/share/debootstrap/scripts/$suite ]] || die "debootstrap knows" \
     "no suite '$suite' (for an image of a registry write docker.io/library/$SOURCE)"
   [[ -e $keyring ]] || die "$keyring is missing, to check the packages with: install" \
     "$distribution's keyring, or take docker.io/library/$distribution"
   say "debootstrap $suite; this takes a minute or more"
-  # it mounts proc and sys in the new tree: in a mount namespace of its own they cannot stay
-  unshare --mount debootstrap --force-check-gpg --variant=minbase \
-    --include=iproute2,iputils-ping,procps "$suite" "$WORK/root" ${mirror:+"$mirror"} \
-    >"$WORK/error" 2>&1 || die "debootstrap: $(last_error)"
+  # It mounts proc and sys in the new tree: in a mount namespace of its own they cannot stay. Its
+  # wget leaves a log where it runs.
+  ( cd -- "$WORK" && unshare --mount debootstrap --force-check-gpg --variant=minbase \
+    --include=iproute2,iputils-ping,procps "$suite" "$WORK/root" ${mirror:+"$mirror"} 2>&1 ) |
+    tee "$WORK/error" | packages || die "debootstrap: $(last_error)"
   erase "$WORK"/root/var/cache/apt/archives/*.deb
   find "$WORK/root" -xdev \( -type b -o -type c \) -delete
+}
+
+# packages - debootstrap's lines, as one line that changes; for nobody, nothing
+packages() {
+  local verb package n=0
+  watched || { cat >"$WORK/list"; return; }
+  while read -r _ verb package _; do
+    [[ ! $verb =~ ^(Retriev|Extract|Unpack|Configur)ing$ ]] ||
+      printf '\r\e[K%4d  %s %s' "$((++n))" "$verb" "${package//[^a-z0-9.+-]/}" >&2
+  done
+  printf '\r\e[K' >&2
 }
 
 # --- host ---------------------------------------------------------------------------------------
@@ -367,15 +362,12 @@ from_host() {
 }
 
 write_etc() {
-  local etc=$1 host
-  # shellcheck disable=SC1091
-  host=$(. /etc/os-release && printf '%s' "${PRETTY_NAME:-${ID-Linux}}")
+  local etc=$1
   printf '%s\n' root:x:0:0:root:/root:/bin/bash \
     nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin >"$etc/passwd"
   printf '%s\n' root:x:0: tty:x:5: nogroup:x:65534: >"$etc/group"
   printf '%s\n' 'passwd: files' 'group: files' 'hosts: files dns' >"$etc/nsswitch.conf"
-  printf '%s\n' 'NAME="host"' 'ID=host' "PRETTY_NAME=\"host (programs of $host)\"" \
-    >"$etc/os-release"
+  cp -L /etc/os-release "$etc/"
   # the prompt of the walkthrough: [root@centos1 /]#
   printf '%s\n' "PS1='[\\u@\\h \\W]\\\$ '" >"$etc/../root/.bashrc"
 }
@@ -407,7 +399,7 @@ public_source() { sed -E 's#^([a-z]+://)[^/@]*@#\1#; /:\/\//s/\?.*//' <<<"$SOURC
 
 # look_at_target - ends the script when DIR is finished, or is not to be touched.
 look_at_target() {
-  local point
+  local name point running
   [[ -e $DIR ]] || return 0
   [[ -d $DIR ]] || die "$DIR is there and is not a directory"
   if [[ -f $DIR/$MARKER && ! -L $DIR/$MARKER ]]; then
@@ -422,10 +414,11 @@ look_at_target() {
   elif [[ $(ls -A -- "$DIR") ]]; then
     die "$DIR is not empty, and this script did not make it: empty it, or name another one"
   fi
-  for point in /run/container_engine/*/; do   # locked while its container lives
-    [[ $(sed -n 's/^rootfs=//p' "$point/state" 2>/dev/null)/ != "$DIR"/* ]] ||
-      flock -n "$point" true ||
-      die "$DIR is in use by the container $(basename "$point"): stop it first"
+  running=$("$(dirname -- "$0")/$(sibling)" status | sed -n 's/^running: //p') ||
+    die "$(sibling) status does not tell whether a container uses $DIR"
+  for name in $running; do
+    [[ $(sed -n 's/^rootfs=//p' "/var/lib/container_engine/$name/state" 2>&-)/ != "$DIR"/* ]] ||
+      die "$DIR is in use by the container $name: stop it first"
   done
   while read -r _ _ _ _ point _; do   # never move or delete what somebody mounted there
     printf -v point '%b' "$point"
@@ -438,15 +431,11 @@ put_back() { [[ -e $DIR || ! -d $WORK/old ]] || mv -T -- "$WORK/old" "$DIR"; }
 
 # claim - make and lock the hidden directory. What a killed fetch left in it goes.
 claim() {
-  local missing=$PARENT
-  while [[ ! -e $missing ]]; do
-    MADE=$missing
-    missing=${missing%/*}
-    missing=${missing:-/}
-  done
-  mkdir -p -- "$PARENT" 2>/dev/null || die "$PARENT cannot be made"
+  EXISTING=$PARENT
+  until [[ -e $EXISTING/ ]]; do EXISTING=${EXISTING%/*}; done
+  mkdir -p -- "$PARENT/" 2>/dev/null || die "$PARENT cannot be made"
   WORK=$PARENT/.${DIR##*/}.rootfs-fetch
-  until [[ $WORK -ef /proc/self/fd/9 ]]; do   # not the one that another fetch just removed
+  until [[ $WORK -ef /dev/fd/9 ]]; do   # not the one that another fetch just removed
     # shellcheck disable=SC2174
     mkdir -p -m 0700 -- "$WORK" 2>/dev/null || { WORK=; die "$PARENT cannot be written to"; }
     [[ -O $WORK && ! -L $WORK ]] || { WORK=; die "$WORK is somebody else's; remove it"; }
@@ -469,36 +458,27 @@ work() {
   printf 'source=%s\ndigest=%s\n' "$(public_source)" "$DIGEST" >"$WORK/root/$MARKER"
 }
 
-# stop_worker - and all of its process group. Zombies do not count: some hosts bury them late.
-stop_worker() {
-  local try signal=TERM
-  [[ $WORKER ]] || return 0
-  for ((try = 0; try < 100; try++)); do
-    (( try % 50 )) || kill "-$signal" -- "-$WORKER" 2>/dev/null
-    grep -qsE "^[0-9]+ \(.*\) [^ZX] [0-9]+ $WORKER " /proc/[0-9]*/stat || break
-    signal=KILL
-    sleep 0.05
-  done
-  wait "$WORKER" 2>/dev/null
-}
-
 clean_up() {
+  local try
   set +e   # whatever fails here, the rest is still to be removed
   trap '' HUP INT PIPE TERM
-  stop_worker
-  [[ ! $WORK ]] || { put_back && erase "$WORK"; }
+  [[ ! $WORKER ]] || kill -KILL -- "-$WORKER" 2>/dev/null
+  if [[ $WORK ]] && put_back; then
+    for try in {1..50}; do   # what is killed may still be ending its last system call
+      erase "$WORK" 2>/dev/null && break
+      sleep 0.1
+    done
+  fi
   # the parent directories that were missing, as far as they are empty
-  while [[ $MADE && $PARENT == "$MADE"* ]] && rmdir -- "$PARENT" 2>/dev/null; do
-    PARENT=${PARENT%/*}
-  done
+  [[ $PARENT == "$EXISTING" ]] ||
+    (cd "$EXISTING/" && rmdir -p -- "${PARENT#"$EXISTING"/}") 2>/dev/null
 }
 
-on_signal() {
-  local number=$1
+on_signal() { # NUMBER
   trap - EXIT
   clean_up
-  say "stopped by signal $number; nothing was left behind"
-  exit $((128 + number))
+  say "stopped by signal $1; nothing was left behind"
+  exit $((128 + $1))
 }
 
 # install_tree - a rename, or two when there is an old tree. Not to be interrupted.
@@ -510,7 +490,7 @@ install_tree() {
 }
 
 main() {
-  local arguments=() status=0
+  local arguments=() signal
   while (( $# )); do
     case $1 in
     -h | --help) usage; exit 0 ;;
@@ -518,13 +498,8 @@ main() {
     --sha256)
       [[ ${2-} =~ ^[0-9A-Fa-f]{64}$ ]] || bad_usage "--sha256 wants 64 hexadecimal digits"
       SHA256=${2,,}
-      shift
-      ;;
-    --)
-      shift
-      arguments+=("$@")
-      break
-      ;;
+      shift ;;
+    --) arguments+=("${@:2}"); break ;;
     -*) bad_usage "unknown option '$1'" ;;
     *) arguments+=("$1") ;;
     esac
@@ -533,11 +508,11 @@ main() {
   (( ${#arguments[@]} == 2 )) || bad_usage "two arguments are needed, SOURCE and DIR"
   SOURCE=${arguments[0]}
   [[ $SOURCE && ${arguments[1]} ]] || bad_usage "SOURCE and DIR cannot be empty"
-  [[ ${arguments[*]} != *[[:cntrl:]]* ]] || bad_usage "SOURCE and DIR cannot have control characters"
+  [[ ${arguments[*]} != *[[:cntrl:]]* ]] ||
+    bad_usage "SOURCE and DIR cannot have control characters"
   DIR=$(realpath -m -- "${arguments[1]}")
   [[ $DIR != / ]] || bad_usage "DIR cannot be /"
-  PARENT=${DIR%/*}
-  PARENT=${PARENT:-/}
+  PARENT=${DIR%/*}   # empty for /
   PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 
   choose
@@ -545,10 +520,8 @@ main() {
   (( EUID == 0 )) || die "needs root, for files keep their owners: use sudo"
   need flock tar sha256sum
   trap clean_up EXIT
-  trap 'on_signal 1' HUP
-  trap 'on_signal 2' INT
-  trap 'on_signal 13' PIPE
-  trap 'on_signal 15' TERM
+  # shellcheck disable=SC2064  # now
+  for signal in 1 2 13 15; do trap "on_signal $signal" "$signal"; done   # HUP, INT, PIPE, TERM
   claim
   mkfifo -- "$WORK/alive"
   exec 8<>"$WORK/alive"
@@ -557,12 +530,7 @@ main() {
   work &
   WORKER=$!
   set +m
-  wait "$WORKER" || status=$?
-  case $status in
-  0) ;;
-  3) exit 1 ;;   # the worker said why
-  *) die "failed, see above; nothing was left behind" ;;
-  esac
+  wait "$WORKER" || exit 1   # it has said why
   install_tree
   say "$DIR is ready, made from $SOURCE"
 }

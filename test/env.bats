@@ -1,14 +1,14 @@
 #!/usr/bin/env bats
 # env.sh: what it makes, what it refuses, and that clean leaves the host as set found it.
 #
-# Every test has a machine of its own: a network namespace, a mount namespace with an empty /run,
-# and a cgroup of the laboratory in the place of /sys/fs/cgroup.
+# Every test has a machine of its own: a network namespace, a mount namespace with an empty /run and
+# an empty /var/lib, and a cgroup of the laboratory in the place of /sys/fs/cgroup.
 
 load helpers
 
 setup() {
   requires root
-  unset BRIDGE SUBNET
+  unset BRIDGE SUBNET LAN
   lab_snapshot
   machine_make
 }
@@ -26,6 +26,7 @@ machine_make() {
   # shellcheck disable=SC2016  # the variables are those of the inner shell
   unshare --net --mount bash -euc '
     mount -t tmpfs tmpfs /run
+    mount -t tmpfs tmpfs /var/lib
     mount --bind "$1" /sys/fs/cgroup
     ip link set lo up
     touch "$0/ready"
@@ -86,9 +87,11 @@ state() {
     ip -4 rule; ip -4 route show table all
     nft -s list ruleset
     ! grep -qx filter /proc/net/ip_tables_names || iptables-legacy -S
-    grep -H . /proc/sys/net/ipv4/{ip_forward,conf/*/{forwarding,accept_redirects,send_redirects}}
+    grep -H . /proc/sys/net/ipv4/{ip_forward,conf/*/{forwarding,accept_redirects,send_redirects}} \
+      /proc/sys/net/ipv6/conf/*/accept_ra
     find /sys/fs/cgroup -type d
     cat /sys/fs/cgroup/cgroup.subtree_control
+    find /run /var/lib -name container_engine
     ls -A /run/container_engine 2>/dev/null || :'
 }
 
@@ -112,6 +115,17 @@ refuses() { # WORD... -- CMD...
   for word in "${words[@]}"; do
     [[ $stderr == *"$word"* ]] || { printf 'not said: %s\n' "$word"; return 1; }
   done
+}
+
+# What an engine writes about a container, of which the process lives (or the number does). The file
+# has one size, whatever is in it.
+record() { # NAME pid|engine PID [START]
+  local start=${4-}
+  [[ -n $start ]] || start=$(sed 's/.*) //' "/proc/$3/stat" | cut -d ' ' -f 20)
+  on mkdir -p "/var/lib/container_engine/$1"
+  { printf '%s\n' "$2=$3" "$([[ $2 == pid ]] || echo engine_)start=$start" rootfs=/a=b
+    head -c 4000 /dev/zero | tr '\0' '\n'; } |
+    on dd status=none of="/var/lib/container_engine/$1/state"
 }
 
 sysctl_of() { # KEY: without a process more than needed
@@ -223,11 +237,18 @@ pings() { # TO
 
 @test "env clean: a bridge that was there stays, as it was; others' tables too" {
   on ip link add cebr0 type bridge
+  on sh -c 'echo 2 >/proc/sys/net/ipv6/conf/cebr0/accept_ra'
   on nft 'add table inet filter; add chain inet filter mine { type filter hook input priority 0; }'
   on nft 'add rule inet filter mine iifname "cebr0" accept'
   snapshot
   try -0 env_sh set
   [[ $(on nft list chain inet filter mine) == *'iifname "cebr0" accept'* ]]
+  [[ $(on cat /proc/sys/net/ipv6/conf/cebr0/accept_ra) -eq 0 ]]
+  on sh -c 'echo 1 >/proc/sys/net/ipv6/conf/cebr0/accept_ra'
+  try -0 env_sh status
+  [[ $output == *'FIX  bridge'* ]]
+  try -0 env_sh set
+  [[ $(on cat /proc/sys/net/ipv6/conf/cebr0/accept_ra) -eq 0 ]]
   try -0 env_sh clean
   unchanged
 }
@@ -267,13 +288,52 @@ pings() { # TO
   on test ! -e /sys/fs/cgroup/container_engine
 }
 
-@test "env clean: refuses while an engine holds its directory, and names it" {
+@test "env clean: refuses while an engine or a first process lives, and names it" {
   try -0 env_sh set
-  on mkdir /run/container_engine/dead
-  hold /run/container_engine/c3
-  refuses running c3 -- env_sh clean
-  [[ $stderr != *dead* ]]
+  on_start sleep 1000
+  record c3 engine "${STARTED[-1]}"
+  record c4 pid "${STARTED[-1]}"
+  record dead pid 999999999 1
+  record later engine "${STARTED[-1]}" 77 # the number is in use again
+  refuses running 'c3 c4:' -- env_sh clean
+  [[ $stderr != *dead* && $stderr != *later* ]]
   [[ $(on ip -br link show dev cebr0) && $(on nft list tables) ]]
+  # Ended, and not buried.
+  on_start bash -c 'sleep 0.2 & echo $! >"$0"; exec tail -f /dev/null' "$BATS_TEST_TMPDIR/zombie"
+  wait_until 5 test -s "$BATS_TEST_TMPDIR/zombie"
+  zombie=$(<"$BATS_TEST_TMPDIR/zombie")
+  record c3 engine "$zombie"
+  record c4 pid "$zombie"
+  wait_until 5 gone "$zombie"
+  [[ -e /proc/$zombie/stat ]]
+  try -0 env_sh clean
+  on test -e /var/lib/container_engine/c4/state # what containers keep is not the host's side
+}
+
+@test "env clean: the names of network namespaces that are gone go, if they are a container's" {
+  try -0 env_sh set
+  on_start sleep 1000
+  on mkdir -p /run/netns /var/lib/container_engine/{dead,live} /sys/fs/cgroup/container_engine/gone
+  on ln -s /proc/999999999/ns/net /run/netns/dead
+  on ln -s /proc/999999999/ns/net /run/netns/gone
+  on ln -s /proc/999999999/ns/net /run/netns/theirs
+  on ln -s "/proc/${STARTED[-1]}/ns/net" /run/netns/live
+  try -0 env_sh clean
+  [[ $(on ls /run/netns) == $'live\ntheirs' ]]
+}
+
+@test "env clean: of a host that never had containers nothing is ours, whatever was tried" {
+  snapshot
+  try -0 env_sh clean
+  unchanged
+  try -0 env_sh set
+  on test ! -e /var/lib/container_engine # or it would be taken for one with containers
+  try -0 env_sh clean
+  unchanged
+  on mkdir -p /var/lib/container_engine/kept
+  try -0 env_sh set
+  try -0 env_sh clean
+  on test -d /var/lib/container_engine/kept
 }
 
 # clean must fail, say all of the words, and not say DONE.
@@ -338,6 +398,85 @@ not_clean() { # WORD...
   on ip addr del 10.5.5.5/24 dev cebr0
   try -0 env_sh clean
   unchanged
+}
+
+# --- the LAN --------------------------------------------------------------------------------
+
+# A machine beside ours, which knows the way to the containers.
+lan() {
+  on ip netns add lan
+  on ip link add lan0 type veth peer name eth0 netns lan
+  on ip addr add 10.5.5.1/24 dev lan0
+  on ip link set lan0 up
+  on ip -n lan addr add 10.5.5.2/24 dev eth0
+  on ip -n lan link set eth0 up
+  on ip -n lan route add 192.168.1.0/24 via 10.5.5.1
+}
+
+lan_pings() { # TO
+  on ip netns exec lan ping -q -c 1 -W "${2:-5}" "$1"
+}
+
+# What is neither the beginning of a connection nor a part of one: an answer nobody asked for.
+lan_answers() { # TO
+  on ip netns exec lan python3 -c 'import socket, struct, sys
+raw = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
+raw.sendto(struct.pack("!BBHHH", 0, 0, 0xffff - 0x1234 - 1, 0x1234, 1), (sys.argv[1], 0))' "$1"
+}
+
+received() { # how many packets n2 got
+  on ip netns exec n2 cat /sys/class/net/eth0/statistics/rx_packets
+}
+
+everybody_but_the_lan() {
+  try -0 on ping -q -c 1 -W 5 192.168.1.2
+  try -0 pings 192.168.1.3
+  try -0 pings 192.168.1.1
+  try -0 pings 10.5.5.2
+}
+
+@test "env set: the LAN does not reach containers, they reach it, and the host reaches them" {
+  requires python3
+  try -0 env_sh set
+  neighbours
+  lan
+  everybody_but_the_lan
+  try -1 lan_pings 192.168.1.2 1
+  try -0 lan_pings 192.168.1.1 # the host is its neighbour
+  try -0 env_sh status
+  [[ $output == *'rules: NAT for 192.168.1.0/24, LAN closed'* ]]
+
+  # Silence first: what else a new interface says is over.
+  on ip netns exec n2 sysctl -qw net.ipv6.conf.all.disable_ipv6=1
+  on ip link set v3 down
+  was=$(received)
+  lan_answers 192.168.1.2
+  sleep 0.5
+  [[ $(received) -eq $was ]]
+}
+
+@test "env set: LAN=open lets the LAN in, is remembered, and is taken back by clean" {
+  on iptables-nft -P FORWARD DROP # what our own table lets in another may drop
+  snapshot
+  LAN=open try -0 env_sh set
+  neighbours
+  lan
+  everybody_but_the_lan
+  try -0 lan_pings 192.168.1.2
+  try -0 env_sh set
+  try -0 lan_pings 192.168.1.2
+  try -0 env_sh status
+  [[ $output == *'LAN open'* ]]
+  LAN=closed refuses LAN=open 'env.sh clean' -- env_sh set
+  on ip netns del n2
+  on ip netns del n3
+  on ip netns del lan
+  wait_until 5 bash -c "! nsenter -t $machine -n ip -o link | grep -q '@'"
+  try -0 env_sh clean
+  unchanged
+  try -0 env_sh set # the next one is closed again
+  LAN=open refuses LAN=closed 'env.sh clean' -- env_sh set
+  LAN=ajar refuses LAN ajar -- env_sh set
 }
 
 # --- firewalls ------------------------------------------------------------------------------
@@ -441,7 +580,10 @@ may_filter_bridges() {
   [[ $(on iptables -t nat -S) == *'-s 192.168.1.0/24 ! -o cebr0 -j MASQUERADE'* ]]
   [[ $(on iptables -S FORWARD) == *'-i cebr0 -j ACCEPT'* ]]
   neighbours
-  try -0 pings 192.168.1.3
+  lan
+  everybody_but_the_lan
+  try -1 lan_pings 192.168.1.2 1
+  on ip netns del lan
   on ip netns del n2
   on ip netns del n3
   try -0 env_sh set
@@ -692,7 +834,7 @@ END
 }
 
 @test "env set and clean: wait for the lock, and give up with one line" {
-  hold /run/container_engine
+  hold /var/lib/container_engine
   snapshot
   fake sleep ':' # the patience of five seconds, at once
   refuses locked -- env_sh set
@@ -710,7 +852,8 @@ END
   [[ $output == *'FIX  bridge'*'FIX  forwarding'*'FIX  cgroup'*'FIX  rules'*'running: none' ]]
   snapshot
   try -0 env_sh set
-  hold /run/container_engine/c7
+  on_start sleep 1000
+  record c7 engine "${STARTED[-1]}"
   try -0 env_sh status
   [[ $output != *FIX* && $output == *'OK   bridge: cebr0 192.168.1.1/24'*'running: c7' ]]
   on nft flush table ip container_engine
@@ -734,12 +877,12 @@ END
 }
 
 @test "env check: what blocks gives 1, what set or a limit less would mend gives 0" {
-  fake uname 'echo 5.9.16-amd64'
+  fake uname 'echo 5.14.21-amd64'
   try -1 env_sh check
-  [[ $output == *'FIX  kernel: 5.9.16-amd64: install 5.10'* ]]
-  fake uname 'echo 5.10.0-28-amd64'
+  [[ $output == *'FIX  kernel: 5.14.21-amd64: install 5.15'* ]]
+  fake uname 'echo 5.15.0-28-amd64'
   try -0 env_sh check
-  [[ $output == *'OK   kernel: 5.10'*'FIX  users: '*'5.19'* ]]
+  [[ $output == *'OK   kernel: 5.15'*'FIX  users: '*'5.19'* ]]
   fake uname 'echo 6.1.0'
   try -0 env_sh check
   [[ $output == *'OK   users'* ]]
@@ -768,6 +911,35 @@ END
   [[ ${lines[1]} == *'no cpu memory pids'* && ${lines[2]} == 'ENV SET DONE.' ]]
   try -0 env_sh clean
   on umount /sys/fs/cgroup
+}
+
+@test "env check: what gives a hybrid host its controllers: a boot option, on WSL2 in .wslconfig" {
+  on mkdir /sys/fs/cgroup/none
+  on mount --bind /sys/fs/cgroup/none /sys/fs/cgroup
+  try -0 env_sh check
+  [[ $output == *'FIX  cgroup2: hybrid: '*': boot with systemd.unified_cgroup_hierarchy=1'* ]]
+  [[ $output != *wsl* ]]
+  on sh -c 'echo "Linux version 5.15.153.1-microsoft-standard-WSL2" >/run/version
+    mount --bind /run/version /proc/version'
+  try -0 env_sh check
+  [[ $output == *'kernelCommandLine = cgroup_no_v1=all'*'[wsl2]'*'.wslconfig'*'wsl --shutdown'* ]]
+  [[ $output != *systemd.unified* ]]
+  on umount /proc/version
+  on umount /sys/fs/cgroup
+}
+
+# As `make install` leaves it.
+@test "env: messages name the command that is there" {
+  on mkdir /run/bin
+  on cp "$REPO/env.sh" /run/bin/container_engine-env
+  PATH=/run/bin:$PATH try -0 on container_engine-env check
+  [[ $output == *'not set: sudo container_engine-env set'* && $output != *env.sh* ]]
+  PATH=/run/bin:$PATH try -0 on container_engine-env help
+  [[ $output == *'container_engine-env COMMAND'* && $output != *env.sh* ]]
+  PATH=/run/bin:$PATH SUBNET=x try -1 on container_engine-env set
+  [[ $stderr == 'container_engine-env: SUBNET'* ]]
+  try -1 on setpriv --reuid 65534 --clear-groups bash /run/bin/container_engine-env set
+  [[ $stderr == *'sudo bash /run/bin/container_engine-env set' ]]
 }
 
 # --- deps -----------------------------------------------------------------------------------
@@ -845,7 +1017,22 @@ END
   grep -q 'install gcc$' "$BATS_TEST_TMPDIR/calls" # and one by one, for all at once did not work
   [[ $(<"$BATS_TEST_TMPDIR/calls") != *bats* ]]
   try -1 bare_env deps test
-  grep -q 'bats.* qemu-system' "$BATS_TEST_TMPDIR/calls"
+  grep -q 'bats.* bubblewrap .*qemu-system' "$BATS_TEST_TMPDIR/calls"
+  [[ $(<"$BATS_TEST_TMPDIR/calls") != *podman* ]]
+  try -1 bare_env deps clients
+  grep -q 'podman .*netavark .*containerd' "$BATS_TEST_TMPDIR/calls"
+}
+
+@test "env deps: what a shell in a container does not need may stay missing, and that is told" {
+  for word in gcc make nft ip flock; do fake "$word" :; done
+  fake apt-get 'exit 100'
+  bare
+  try -0 bare_env deps
+  [[ -z $output && $stderr == *'going on; still missing: ps ping curl jq'*debootstrap* ]]
+  rm "$fake/apt-get"
+  try -0 bare_env deps
+  [[ $stderr == *'going on; no apt-get, '*' ping '* ]]
+  try -1 bare_env deps test
 }
 
 @test "env deps: without a package manager it names what to install" {

@@ -885,6 +885,52 @@ END
   done
 }
 
+# A bar is for somebody who looks: not for a file, nor for a pipe.
+@test "rootfs: progress: a bar in a terminal, quiet in a pipe" {
+  registry
+  requires script
+  mkdir l
+  head -c 3000000 /dev/urandom >l/random
+  layer a.tar
+  push 1 a.tar
+  script -qec "FETCH_OF=$BATS_TEST_TMPDIR '$FETCH' '$R:1' '$DIR'" out >/dev/null 3>&- 4>&-
+  grep -q '100.0%' out
+  rm -r "$DIR"
+  script -qec "FETCH_OF=$BATS_TEST_TMPDIR '$FETCH' '$R:1' '$DIR' | cat" out >/dev/null 3>&- 4>&-
+  try -1 grep '%' out
+  [[ -d $DIR ]]
+}
+
+@test "rootfs: debian: packages pass in a terminal, and no log is left where one stands" {
+  requires script
+  mkdir here bin
+  # Lines as debootstrap says them; wget in the background leaves a log.
+  cat >bin/debootstrap <<'END'
+#!/bin/bash
+echo hello >wget-log
+for verb in Retrieving Validating Extracting Configuring; do echo "I: $verb libc6 2.36"; done
+for dir; do [[ $dir != */root ]] || { mkdir -p "$dir/etc"; echo done >"$dir/etc/done"; }; done
+END
+  chmod +x bin/debootstrap
+  mkdir keys && touch keys/debian-archive-keyring.gpg
+  cat >wrapped <<END
+mkdir -p /usr/share/keyrings /usr/share/debootstrap
+mount --bind keys /usr/share/keyrings
+mount -t tmpfs tmpfs /usr/share/debootstrap
+mkdir /usr/share/debootstrap/scripts
+touch /usr/share/debootstrap/scripts/bookworm
+cd here
+PATH=$PWD/bin:\$PATH FETCH_OF=$BATS_TEST_TMPDIR $FETCH debian:bookworm $DIR
+END
+  script -qec 'unshare --mount bash -eu wrapped' out >/dev/null 3>&- 4>&-
+  cat out
+  grep -q 'Configuring libc6' out
+  [[ -e $DIR/etc/done && -z $(ls here) ]]
+  rm -r "$DIR"
+  try -0 unshare --mount bash -eu wrapped
+  [[ -z $output && $stderr != *libc6* ]]
+}
+
 # --- interrupted --------------------------------------------------------------------------------
 
 # The registry is frozen: connected, but without an answer.
@@ -1054,6 +1100,16 @@ curl_runs() { [[ $(ours | xargs -I{} cat /proc/{}/comm) == *curl* ]]; }
   fails -2 empty host ''
   fails -2 --frobnicate host "$DIR" --frobnicate
   fails -2 '64 hexadecimal' host "$DIR" --sha256
+}
+
+# As `make install` leaves the two scripts.
+@test "rootfs: usage: messages name the commands that are there" {
+  mkdir bin && ln -s "$(type -P bash)" "$(type -P realpath)" "$(type -P env)" bin
+  cp "$FETCH" bin/container_engine-rootfs
+  run env PATH="$PWD/bin" container_engine-rootfs host "$DIR"
+  [[ $output == 'container_engine-rootfs: '*'; container_engine-env deps installs it' ]]
+  run env PATH="$PWD/bin:$PATH" container_engine-rootfs host
+  [[ $output == *'see container_engine-rootfs --help' ]]
 }
 
 @test "rootfs: usage: needs root, and the tools; says so" {
