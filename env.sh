@@ -589,7 +589,7 @@ package() { # MANAGER WORD[=PACKAGE]
 # shellcheck disable=SC2086  # all these are words
 deps() { # [test|clients]
   local missing manager word packages='' more='' why='still missing:'
-  [[ -z $1 ]] || more=$(sed -nE "s/^$1(\.$(uname -m))?: //p" "${0%/*}/test/deps")
+  [[ -z $1 ]] || more=$(sed -nE "s/^$1(\.$(uname -m))?: //p" "${0%"$me"}test/deps")
   missing=$(lacking $to_build $to_use $more)
   [[ -n $missing ]] || { printf 'deps: nothing is missing\n'; return; }
   for manager in apt-get dnf pacman apk zypper ''; do

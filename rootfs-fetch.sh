@@ -414,7 +414,7 @@ look_at_target() {
   elif [[ $(ls -A -- "$DIR") ]]; then
     die "$DIR is not empty, and this script did not make it: empty it, or name another one"
   fi
-  running=$("$(dirname -- "$0")/$(sibling)" status | sed -n 's/^running: //p') ||
+  running=$("${0%"$ME"}$(sibling)" status | sed -n 's/^running: //p') ||
     die "$(sibling) status does not tell whether a container uses $DIR"
   for name in $running; do
     [[ $(sed -n 's/^rootfs=//p' "/var/lib/container_engine/$name/state" 2>&-)/ != "$DIR"/* ]] ||
@@ -462,7 +462,7 @@ clean_up() {
   local try
   set +e   # whatever fails here, the rest is still to be removed
   trap '' HUP INT PIPE TERM
-  [[ ! $WORKER ]] || kill -KILL -- "-$WORKER" 2>/dev/null
+  [[ ! $WORKER ]] || { kill -KILL -- "-$WORKER"; wait "$WORKER"; } 2>/dev/null
   if [[ $WORK ]] && put_back; then
     for try in {1..50}; do   # what is killed may still be ending its last system call
       erase "$WORK" 2>/dev/null && break

@@ -898,7 +898,7 @@ END
   on sh -c 'echo 0 >/tmp/0 && mount --bind /tmp/0 /proc/sys/user/max_user_namespaces; rm /tmp/0'
   try -0 env_sh check
   [[ $output == *'FIX  users'*'sysctl -w user.max_user_namespaces='* ]]
-  on sh -c 'mkdir -p /run/l /run/u /run/w
+  on sh -c 'mkdir -p /run/l /run/u /run/w /var/lib/container_engine
     mount -t overlay -o lowerdir=/run/l,upperdir=/run/u,workdir=/run/w o /var/lib/container_engine'
   try -1 env_sh check
   [[ $output == *'FIX  overlay'*'/var/lib/container_engine'* ]]
