@@ -1017,7 +1017,7 @@ END
   grep -q 'bats.* bubblewrap .*qemu-system' "$BATS_TEST_TMPDIR/calls"
   [[ $(<"$BATS_TEST_TMPDIR/calls") != *podman* ]]
   try -1 bare_env deps clients
-  grep -q 'podman .*netavark .*containerd' "$BATS_TEST_TMPDIR/calls"
+  grep -q 'podman .*containerd .*docker.io' "$BATS_TEST_TMPDIR/calls"
 }
 
 @test "env deps: what a shell in a container does not need may stay missing, and that is told" {
