@@ -64,12 +64,12 @@ stands() { (verifying=yes && "$@") >/dev/null 2>&1; }
 # a lock counts only if its directory is still the one that has the name.
 lock() {
   local tries=0
-  trap unlock EXIT
   # shellcheck disable=SC2174  # /var/lib is there
   until mkdir -p -m 700 "$home" && exec 9<"$home" && flock -n 9 && [[ $home -ef /dev/fd/9 ]]; do
     ((tries++ < 50)) || die "$home is locked by another $me or an engine: try again"
     sleep 0.1
   done
+  trap unlock EXIT # not before: until then it is another's
 }
 
 unlock() { rmdir "$home" 2>/dev/null || :; } # fails where there are containers, as it should
