@@ -9,10 +9,12 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/sched.h>
 #include <linux/seccomp.h>
+#include <mqueue.h>
 #include <net/if.h>
 #include <netinet/icmp6.h>
 #include <sched.h>
@@ -22,6 +24,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
@@ -29,12 +32,17 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
+#include <sys/timex.h>
 #include <sys/wait.h>
 #include <termios.h>
 #include <time.h>
 #include <unistd.h>
 
 enum { WORKED, STOPPED, NEVER };
+
+#ifndef AF_RXRPC
+#define AF_RXRPC 33
+#endif
 
 static int say(int result, const char *what) {
     printf("%s%s%s\n", what, result == WORKED ? "" : ": ", result == WORKED ? "" : strerror(errno));
@@ -194,6 +202,12 @@ static int calls(char **a) {
         CALL(acct, -1),
         CALL(quotactl, 0, 0, 0, 0),
         CALL(syslog, 10, 0, 0),
+        CALL(kcmp, 0, 0, 0, 0, 0),
+        CALL(pidfd_getfd, -1, 0, 0),
+        CALL(process_madvise, -1, 0, 0, 0, 1),
+        {"lsm_get_self_attr", 459, {0, 0, 0, 1}},
+        {"lsm_set_self_attr", 460, {0, 0, 0, 1}},
+        {"lsm_list_modules", 461, {0, 0, 1}},
 #ifdef __x86_64__
         CALL(iopl, 0),
         CALL(ioperm, 0, 1, 0),
@@ -230,10 +244,105 @@ static int device(char **a) {
     return worked ? WORKED : STOPPED;
 }
 
-/* vsock: a socket to the hypervisor and the host, for which there are no namespaces. */
-static int vsock(char **a) {
+/* sockets: of families that have no namespaces, or a history of holes and no use here. One line
+ * each that can be made. */
+static int sockets(char **a) {
+    static const struct {
+        const char *name;
+        int family, type;
+    } all[] = {
+        {"vsock", AF_VSOCK, SOCK_STREAM}, /* to the hypervisor and the host */
+        {"alg", AF_ALG, SOCK_SEQPACKET},  /* the kernel's ciphers, CVE-2026-31431 */
+        {"rxrpc", AF_RXRPC, SOCK_DGRAM},  /* AFS, CVE-2026-43500 */
+    };
+    int worked = 0;
     (void)a;
-    return say(socket(AF_VSOCK, SOCK_STREAM, 0) < 0 ? STOPPED : WORKED, "vsock");
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        /* Of the family the kernel looks at 32 bits. */
+        long fd = syscall(SYS_socket, all[i].family, all[i].type, 0);
+        if (fd < 0) fd = syscall(SYS_socket, (long)all[i].family | 1L << 32, all[i].type, 0);
+        say(fd < 0 ? STOPPED : WORKED, all[i].name);
+        worked += fd >= 0;
+        if (fd >= 0) close((int)fd);
+    }
+    return worked ? WORKED : STOPPED;
+}
+
+/* clock: change the machine's (to what no clock can be). Asking for it is nobody's harm. */
+static int change_clock(char **a) {
+    struct timex now = {.modes = 0}, absurd = {.modes = ADJ_TICK, .tick = 1};
+    int worked = 0;
+    (void)a;
+    if (syscall(SYS_adjtimex, &now) < 0) return say(NEVER, "adjtimex");
+    if (syscall(SYS_clock_adjtime, CLOCK_REALTIME, &now) < 0) return say(NEVER, "clock_adjtime");
+    worked += syscall(SYS_adjtimex, &absurd) >= 0 || errno != EPERM;
+    worked += syscall(SYS_clock_adjtime, CLOCK_REALTIME, &absurd) >= 0 || errno != EPERM;
+    return say(worked ? WORKED : STOPPED, "clock");
+}
+
+/* Take up to that many inotify instances and POSIX message queues, and say how many it were. */
+static void take(int instances, int queues) {
+    int got = 0, made = 0;
+    while (got < instances && inotify_init() >= 0) got++;
+    for (char name[32]; made < queues; made++) {
+        snprintf(name, sizeof name, "/attack.%d.%d", (int)getpid(), made);
+        const mqd_t queue = mq_open(name, O_CREAT | O_EXCL | O_RDWR, 0600, NULL);
+        if (queue < 0) break;
+        mq_unlink(name); /* it is there, and counts, as long as it is open */
+    }
+    printf("%d %d\n", got, made);
+}
+
+/* quota: how many inotify instances and message queues may be had now? */
+static int quota(char **a) {
+    (void)a;
+    take(900, 900);
+    return WORKED;
+}
+
+/* hold INSTANCES QUEUES: take them, and wait. */
+static int hold(char **a) {
+    take(atoi(a[0]), atoi(a[1]));
+    return idle(a);
+}
+
+/* ptys: how many terminals can be had? 1: not more than 256. */
+static int ptys(char **a) {
+    int n = 0;
+    (void)a;
+    while (open("/dev/ptmx", O_RDWR | O_NOCTTY) >= 0) n++;
+    printf("%d\n", n);
+    return n > 256 ? WORKED : n > 0 ? STOPPED : NEVER;
+}
+
+/* rewrite FD: write over what is in the file behind a descriptor, and make it set-user-ID. */
+static int rewrite(char **a) {
+    const int fd = atoi(a[0]);
+    char path[64];
+    struct stat s;
+    if (fstat(fd, &s) < 0 || !S_ISREG(s.st_mode)) return STOPPED;
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    const int again = open(path, O_WRONLY);
+    const int opened = again >= 0 && pwrite(again, "owned", 5, 0) == 5;
+    const int written = fcntl(fd, F_SETFL, 0) == 0 && pwrite(fd, "owned", 5, 0) == 5;
+    const int changed = fchmod(fd, 04777) == 0;
+    return opened || written || changed ? WORKED : STOPPED;
+}
+
+/* groups N: be in N groups, and end with 3 on SIGTERM. */
+static void end_with_3(int number) {
+    (void)number;
+    _exit(3);
+}
+static int groups(char **a) {
+    static gid_t all[65536];
+    const int n = atoi(a[0]);
+    for (int i = 0; i < n; i++) all[i] = 10000 + (gid_t)i;
+    if (setgroups((size_t)n, all) < 0) return say(NEVER, "setgroups");
+    signal(SIGTERM, end_with_3);
+    puts("ready");
+    fflush(stdout);
+    for (;;) pause();
 }
 
 /* advertise SECONDS: tell all on the link, and so the host, that we are the way to the internet. */
@@ -408,10 +517,13 @@ static const struct {
     {"push", push, 1},           {"newuser", newuser, 0},
     {"i386", i386, 0},           {"calls", calls, 0},
     {"device", device, 3},       {"spy", spy, 3},
-    {"euid", euid, 0},           {"vsock", vsock, 0},
+    {"euid", euid, 0},           {"sockets", sockets, 0},
     {"overwrite", overwrite, 1}, {"enter", enter, 2},
     {"swap", swap, 2},           {"nest", nest, 1},
     {"verdict", verdict, 3},     {"advertise", advertise, 1},
+    {"clock", change_clock, 0},  {"quota", quota, 0},
+    {"hold", hold, 2},           {"ptys", ptys, 0},
+    {"rewrite", rewrite, 1},     {"groups", groups, 1},
 };
 
 int main(int argc, char **argv) {
