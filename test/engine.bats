@@ -286,6 +286,139 @@ c1() {
   done
 }
 
+# What 0, 1 and 2 are inside; the answer goes to a file, whatever they are.
+ENDS='for n in 0 1 2; do readlink /proc/$$/fd/$n; done | cut -d : -f 1 | xargs >/ends'
+
+@test "engine: files, devices and sockets as input, output and error arrive as pipes" {
+  requires python3
+  local run file=$BATS_TEST_TMPDIR/file mode
+  for mode in --userns=on --userns=off; do
+    for run in '"$@" </dev/null >/dev/null 2>/dev/null' '"$@" <"$0" >"$0.out" 2>"$0.err"' \
+      '"$@" <>"$0" >>"$0" 2>&1' 'true | "$@" 2>&1 | cat' \
+      'python3 -c "import os, socket, sys
+a, b = socket.socketpair()
+for n in 0, 1, 2: os.dup2(a.fileno(), n)
+os.execv(sys.argv[1], sys.argv[1:])" "$@"'; do
+      echo text >"$file"
+      try -0 lab timeout 20 bash -c "$run" "$file" "$ENGINE" "$mode" "$ALPINE" c1 none sh -c "$ENDS"
+      [[ $(<"$LAB/layers/c1/upper/ends") == 'pipe pipe pipe' ]]
+      try -0 ce delete c1
+      try -0 ce "$mode" -d "$ALPINE" c1 none sleep 1000
+      try -0 lab timeout 20 bash -c "$run" "$file" "$ENGINE" exec c1 sh -c "$ENDS"
+      [[ $(<"$LAB/layers/c1/upper/ends") == 'pipe pipe pipe' ]]
+      try -0 ce delete -f c1
+    done
+  done
+}
+
+@test "engine: what is in a file, or comes over a socket, is read to its end; >> appends" {
+  requires python3
+  local mode file=$BATS_TEST_TMPDIR/file
+  seq 100000 >"$file.in"
+  for mode in --userns=on --userns=off; do
+    echo first >"$file"
+    lab bash -c '"$@" <"$0.in" >>"$0"' "$file" "$ENGINE" "$mode" --rm "$ALPINE" c1 none cat
+    { echo first; seq 100000; } | cmp - "$file"
+    # Two who append at once: nothing of either is lost.
+    lab bash -c '{ "$@" & for ((i = 0; i < 100; i++)); do echo ours; done; wait; } >>"$0"' "$file" \
+      "$ENGINE" "$mode" --rm "$ALPINE" c1 none sh -c 'for i in $(seq 100); do echo its; done'
+    [[ $(grep -c ours "$file") -eq 100 && $(grep -c its "$file") -eq 100 ]]
+    [[ $(grep -c . "$file") -eq 100201 ]]
+    # Half a file that somebody else reads on from: bash leaves its place at the end of a line.
+    try -0 lab bash -c '{ read -r x; "$@"; } <"$0.in"' "$file" \
+      "$ENGINE" "$mode" --rm "$ALPINE" c1 none head -n 1
+    [[ $output == 2 ]]
+  done
+  try -0 lab python3 -c '
+import socket, subprocess, sys
+a, b = socket.socketpair()
+p = subprocess.Popen(sys.argv[1:], stdin=a, stdout=a)
+a.close()
+b.sendall(b"word\n" * 1000)
+b.shutdown(socket.SHUT_WR)
+got = b""
+while more := b.recv(65536): got += more
+print(len(got), p.wait())' "$ENGINE" --rm "$ALPINE" c1 none cat
+  [[ $output == '5000 0' ]]
+}
+
+@test "engine: each of 0, 1, 2 may be closed: nothing of the engine's takes its place" {
+  local run mode ends
+  for mode in --userns=on --userns=off; do
+    for run in '"$@" <&-' '"$@" >&-' '"$@" 2>&-' '"$@" <&- >&-' '"$@" <&- 2>&-' '"$@" >&- 2>&-' \
+      '"$@" <&- >&- 2>&-'; do
+      try -3 lab timeout 20 bash -c "$run" bash "$ENGINE" "$mode" "$ALPINE" c1 192.168.1.2 \
+        sh -c "$ENDS; cat; exit 3"
+      ends=$(<"$LAB/layers/c1/upper/ends")
+      echo "$run: $ends"
+      [[ $ends == 'pipe pipe pipe' ]]
+      try -0 ce delete c1
+      try -0 ce "$mode" -d "$ALPINE" c1 none sleep 1000
+      try -3 lab timeout 20 bash -c "$run" bash "$ENGINE" exec c1 sh -c "$ENDS; cat; exit 3"
+      ends=$(<"$LAB/layers/c1/upper/ends")
+      echo "exec $run: $ends"
+      [[ $ends == 'pipe pipe pipe' ]]
+      # And of the other commands: no answer goes where it may not.
+      try lab timeout 20 bash -c "$run" bash "$ENGINE" list --json
+      try lab timeout 20 bash -c "$run" bash "$ENGINE" delete -f c1
+      [[ -z $(lab "$ENGINE" list -q) ]]
+    done
+  done
+}
+
+# Of what a process hands down: the kernel's victim when memory is short, its turn, its limits.
+@test "engine: what the caller was given by the system is not handed down" {
+  local mode show='cat /proc/self/oom_score_adj; cut -d " " -f 19,41 /proc/self/stat
+    grep -E "^Max (open files|core file|file size|cpu time|processes|data size|resident)" \
+      /proc/self/limits'
+  caller() { # PRLIMIT-OPTION... CMD...
+    try -0 lab sh -c 'echo -1000 >/proc/self/oom_score_adj 2>/dev/null || echo 500 >/proc/self/oom_score_adj
+      exec chrt --fifo 1 "$@" 2>/dev/null' sh prlimit "$@"
+    given "$output"
+    try -0 lab nice -n -20 prlimit "$@"
+    given "$output"
+  }
+  given() { # LINES
+    local hard
+    hard=$(sed -En 's/^Max open files +1024 +([0-9]+) .*/\1/p' <<<"$1")
+    mapfile -t got <<<"$1"
+    [[ ${got[0]} == 0 && ${got[1]} == '0 0' ]] &&
+      ((hard == 1048576 || hard == $(ulimit -Hn))) &&
+      grep -qE '^Max core file size +0 +unlimited' <<<"$1" &&
+      grep -qE '^Max file size +unlimited +unlimited' <<<"$1" &&
+      grep -qE '^Max cpu time +unlimited +unlimited' <<<"$1" &&
+      grep -qE '^Max data size +unlimited +unlimited' <<<"$1"
+  }
+  for mode in --userns=on --userns=off; do
+    caller --nofile=500: --core=unlimited: --fsize=50000000: --cpu=1000: \
+      "$ENGINE" "$mode" --rm "$ALPINE" c1 none sh -c "$show"
+    caller --nofile="$(ulimit -Hn):" --core=0: --data=100000000: \
+      "$ENGINE" "$mode" --rm "$ALPINE" c1 none sh -c "$show"
+    try -0 ce "$mode" -d "$ALPINE" c1 none sleep 1000
+    caller --nofile=500: --core=unlimited: --fsize=50000000: "$ENGINE" exec c1 sh -c "$show"
+    try -0 ce delete -f c1
+  done
+}
+
+@test "engine: an ignored SIGCHLD is not handed down, and every exit status is the right one" {
+  local mode ignoring=(env --ignore-signal=CHLD)
+  try -0 lab "${ignoring[@]}" grep ^SigIgn /proc/self/status
+  [[ $((16#${output#*:$'\t'} & 0x10000)) -ne 0 ]]
+  for mode in --userns=on --userns=off; do
+    try -7 lab "${ignoring[@]}" "$ENGINE" "$mode" --rm "$ALPINE" c1 none \
+      sh -c 'grep ^SigIgn /proc/self/status; exit 7'
+    [[ $output == *0000000000000000 ]]
+    try -0 lab "${ignoring[@]}" "$ENGINE" "$mode" --rm "$ALPINE" c1 192.168.1.2 true
+    try -137 lab "${ignoring[@]}" "$ENGINE" "$mode" --rm "$ALPINE" c1 none sh -c 'kill -KILL $$'
+    try -127 lab "${ignoring[@]}" "$ENGINE" "$mode" --rm -d "$ALPINE" c1 none no-such-program
+    try -0 lab "${ignoring[@]}" "$ENGINE" "$mode" -d "$ALPINE" c1 none sh -c 'sleep 1; exit 5'
+    try -6 lab "${ignoring[@]}" "$ENGINE" exec c1 sh -c 'exit 6'
+    wait_until 10 lab sh -c '"$@" | grep -q "exited (5)"' sh "$ENGINE" list
+    try -125 lab "${ignoring[@]}" "$ENGINE" delete c1 'not a name'
+    [[ -z $(lab "$ENGINE" list -q) ]]
+  done
+}
+
 @test "engine: no file of the caller's is open inside" {
   exec 9<"$BATS_TEST_FILENAME" 200<"$BATS_TEST_FILENAME"
   try -0 c1 ls /proc/1/fd /proc/self/fd

@@ -180,6 +180,19 @@ each() { # STATUS WORD ARGUMENT... ::: VALUE...
   done
 }
 
+@test "input: --cap-add, --cap-drop: one name each, not a piece of the list of names" {
+  local option
+  for option in --cap-add --cap-drop; do
+    each 125 capability "$option" @ "$ALPINE" c1 none true ::: 'chown dac_override' 'CHOWN ' \
+      'cap_kill setgid' 'sys_admin sys_boot ' 'checkpoint_restore ' ' ' 'bpf checkpoint_restore'
+  done
+}
+
+@test "input: --bridge: what no interface may be called, or no line could show" {
+  each 125 --bridge --bridge @ "$ALPINE" c1 none true ::: $'a\x01b' $'\x01' $'a\x1fb' $'a\rb' \
+    $'a\vb' $'a\fb' $'\e[2J' $'a\177b' $'a\xffb' $'\xc2\x9b2J' 'a b' $'a\nb' a/b a:b . ..
+}
+
 @test "input: -v: the host's side" {
   mkdir "$T/loop"
   ln -s b "$T/loop/a"

@@ -134,6 +134,88 @@ picture() { # DIR
   [[ -z $(ls -A "$LAB/layers") ]]
 }
 
+@test "layers: one that could not be removed does not take the next one of its name with it" {
+  try -0 in_c c1 'echo x >/file'
+  lab chattr +i "$(layer c1)/upper/file" || skip 'no file can be made immutable here'
+  try -125 ce delete c1
+  try -0 in_c c1 'ls /file || echo kept >/file2'
+  try -0 ce list -q
+  lab chattr -R -i /var/lib/container_engine
+  try -0 in_c c1 'cat /file2'
+  [[ $output == kept ]]
+  try -0 ce list -q
+  [[ $output == c1 ]]
+  try -0 in_c c1 'cat /file2'
+  [[ $output == kept ]]
+}
+
+@test "layers: whatever lies beside it under a name with a dot, a layer stays" {
+  local words
+  try -0 in_c c1 'echo kept >/file'
+  for words in 'list' 'inspect c1' 'delete c2' "$ALPINE c3 none true" "$ALPINE c1 none true"; do
+    lab mkdir -p /var/lib/container_engine/{.c1,.c3}/upper
+    # shellcheck disable=SC2086  # words
+    try ce $words
+    [[ $(lab cat "$(layer c1)/upper/file") == kept ]]
+  done
+  lab rm -rf /var/lib/container_engine/{.c1,.c3}
+}
+
+@test "layers: list where /run is another one takes nothing from a container that runs" {
+  local option words
+  for option in --rm --hostname=x; do
+    start_idle c1 none "$option"
+    for words in 'list' 'inspect c1' 'delete c1' "$ALPINE c2 none true" 'delete c2'; do
+      # shellcheck disable=SC2086  # words
+      try lab unshare --mount sh -c 'mount -t tmpfs run /run && exec "$@"' sh "$ENGINE" $words
+      lab test -d "$(layer c1)/upper"
+      try -0 ce exec c1 sh -c 'echo x >/file && cat /file'
+      [[ $output == x ]]
+    done
+    try -0 ce stop c1
+    ended "$pid"
+    [[ $status -eq 0 ]]
+  done
+}
+
+@test "layers: --rm keeps what was there, even when its state is torn" {
+  local content
+  for content in '' '\n\n\n' r rootfs= 'rootfs=\n' 'rootfs=/no' 'rootfs=/none\nremove=1\n' 'pid=1\n' \
+    '\0\0\0\0' "$(printf '%09000d=' 1)" none; do
+    try -0 in_c c1 'echo kept >/file'
+    case $content in
+      none) lab rm "$(layer c1)/state" ;;
+      *) printf '%b' "$content" | lab tee "$(layer c1)/state" >/dev/null ;;
+    esac
+    try in_c c1 --rm true
+    [[ $(lab cat "$(layer c1)/upper/file") == kept ]]
+    try -0 ce list -q
+    [[ $(lab cat "$(layer c1)/upper/file") == kept ]]
+    try -0 ce delete c1
+  done
+}
+
+# Of strace's making: each entry takes 20 ms to be removed.
+@test "layers: what is left to be removed holds up no start" {
+  requires strace
+  local slow
+  lab mkdir /var/lib/container_engine/.deleted.x
+  lab sh -c 'cd /var/lib/container_engine/.deleted.x && seq 400 | xargs touch'
+  start slow strace -f -qq -o "$BATS_TEST_TMPDIR/trace" -e trace=unlinkat \
+    -e inject=unlinkat:delay_enter=20000 "$ENGINE" list
+  slow=$pid
+  wait_until 10 test -s "$BATS_TEST_TMPDIR/trace"
+  SECONDS=0
+  try -0 in_c c1 true
+  ((SECONDS < 3 * ${CE_SLOW:-1}))
+  wait_until 30 gone "$slow"
+  ended "$slow"
+  [[ $status -eq 0 ]]
+  try -0 ce list -q
+  [[ $output == c1 ]]
+  wait_until 10 lab test ! -e /var/lib/container_engine/.deleted.x
+}
+
 @test "layers: nobody waits while one is being deleted" {
   requires strace
   try -0 in_c c1 'cd /root; i=0; while [ $i -lt 50 ]; do mkdir d; cd d; i=$((i + 1)); done'
@@ -214,6 +296,15 @@ picture() { # DIR
     rm "$DIR/f"
     try -0 in_c c1 "$mode" 'touch /file' # the same name, without it
     try -0 ce delete c1
+  done
+}
+
+@test "layers: --read-only: neither can hosts and resolv.conf be written" {
+  local mode
+  for mode in --userns=off --userns=on; do
+    try ce "$mode" --read-only --rm "$ALPINE" c1 192.168.1.2 \
+      sh -c 'for f in /etc/hosts /etc/resolv.conf; do test -s $f && (echo x >>$f) || echo held; done'
+    [[ $output == $'held\nheld' && $(grep -c 'Read-only' <<<"$stderr") -eq 2 ]]
   done
 }
 
@@ -365,6 +456,22 @@ vandalize='
   refuses /etc/passwd/x ce -v "$DIR:/etc/passwd/x" "$ALPINE" c1 none true
 }
 
+@test "volumes: a place 2,000 directories deep is made, or refused in words" {
+  local mode deep
+  deep=$(printf '/a%.0s' {1..2000})
+  echo there >"$DIR/f"
+  for mode in --userns=on --userns=off; do
+    try in_c c1 "$mode" -v "$DIR:$deep" "cd $deep && cat f"
+    if [[ $status -eq 0 ]]; then
+      [[ $output == there ]]
+    else
+      [[ $status -eq 125 && $stderr == *'/a/a'* && $stderr != *died* ]]
+    fi
+    try ce delete c1
+  done
+  [[ -z $(ls -A "$LAB/layers") ]]
+}
+
 @test "volumes: names with blanks, relative ones, links on the host, /.. as the place" {
   mkdir "$DIR/a b"
   echo one >"$DIR/a b/f"
@@ -401,6 +508,28 @@ warns_once() {
   try -0 on_overlay "$ENGINE" "$DIR/rootfs" c1 none \
     sh -c 'ls /tmp/f; umount /proc/keys || echo held'
   [[ $output == $'/tmp/f\nheld' ]]
+}
+
+# Whatever refuses, early or late: of mounts that an older kernel does not know, EINVAL is the answer.
+@test "fallback: relative paths are looked up where the user is" {
+  requires strace
+  local call n
+  mkdir "$DIR/v"
+  echo there >"$DIR/v/f"
+  cd "$DIR"
+  try -0 on_overlay "$ENGINE" -v v:/v -v ./v/f:/f rootfs c1 none cat /v/f /f
+  [[ $output == $'there\nthere' ]]
+  warns_once
+  cd "${ALPINE%/*}"
+  for call in mount fsconfig fsmount move_mount mount_setattr; do
+    for n in 1 2 3 4 5 6; do
+      try lab strace -qq -o "$BATS_TEST_TMPDIR/trace" -e "trace=$call" \
+        -e "inject=$call:error=EINVAL:when=$n" "$ENGINE" --rm "./${ALPINE##*/}" c2 none echo ran
+      grep -q INJECTED "$BATS_TEST_TMPDIR/trace" || break
+      [[ ($status -eq 0 && $output == ran) || $status -eq 125 ]]
+      [[ $stderr != *'No such file'* ]]
+    done
+  done
 }
 
 @test "fallback: --userns on fails there, with the reason; --userns off runs without a word" {

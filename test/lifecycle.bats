@@ -754,6 +754,32 @@ engine_of() { # NAME
     cmp - "$BATS_TEST_TMPDIR/log"
 }
 
+# The engine of NAME: processor time used so far, in hundredths of a second.
+used_by_engine() { # PID
+  awk '{ print $14 + $15 }' "/proc/$1/stat"
+}
+
+@test "lifecycle: -d: who floods the log costs the host little, and goes on" {
+  local engine before used size mode
+  for mode in --userns=on --userns=off; do
+    background "$mode" --cpus max "$ALPINE" c1 none yes 2>/dev/null ||
+      background "$mode" "$ALPINE" c1 none yes
+    engine=$(engine_of c1)
+    sleep 0.5 # a second of anything may be had at the beginning
+    before=$(used_by_engine "$engine")
+    sleep 3
+    used=$(($(used_by_engine "$engine") - before))
+    size=$(lab sh -c 'cat /var/lib/container_engine/c1/log* | wc -c')
+    echo "$used hundredths of a second in 3 seconds, a log of $size bytes"
+    ((used < 20 * ${CE_SLOW:-1}))
+    ((size > 0 && size <= (2 << 20) + 16384))
+    [[ $(state_of c1) == running ]]
+    try -0 ce exec c1 pgrep -x yes
+    try -0 ce stop -t 1 c1
+    try -0 ce delete c1
+  done
+}
+
 @test "lifecycle: -d: what fails, fails in front of the user, with its status, and leaves nothing" {
   CHECK_LAYERS=1
   lab_snapshot
@@ -1146,6 +1172,17 @@ said_times() { # COUNT NAME WORD
   done
 }
 
+@test "lifecycle: stop sees the TERM handler of a process with 5,000 groups" {
+  requires gcc
+  mkdir "$LAB/many"
+  gcc -std=gnu11 -O1 -static -o "$LAB/many/attack" "$BATS_TEST_DIRNAME/attacks/attack.c"
+  background -v "$LAB/many:/many:ro" "$ALPINE" c1 none /many/attack groups 5000
+  wait_until 10 said c1 ready
+  try -0 ce stop -t 20 c1
+  rm -r "$LAB/many"
+  [[ $(state_of c1) == 'exited (3)' ]]
+}
+
 # --- races ----------------------------------------------------------------------------------
 
 # In the background, and stopped right after its first CALL; strace does that.
@@ -1235,6 +1272,43 @@ said_one_line() { # TAG STATUS...
   [[ $status -eq 0 && $(<"$BATS_TEST_TMPDIR/c2.out") == hello ]]
   ended "$inspect"
   said_one_line inspect 0
+}
+
+# In a PID namespace of the test's, where a number can be given out again at will. What has it now is
+# harmless; what the state means is over. strace holds the sweeper between its look and its deed.
+@test "lifecycle: a number that is given out again while the sweeper looks: nobody else is killed" {
+  requires strace
+  local script='
+    mount -t proc proc /proc
+    "$0" -d "$1" c1 none sleep 1000 >/dev/null
+    engine=$(sed -n "s/^engine=//p" "$STATE")
+    kill -KILL "$engine" # and so the container
+    while [ -n "$(cat "$CGROUP/cgroup.procs")" ]; do sleep 0.05; done
+    sleep 1000 &
+    old=$!
+    start=$(cut -d " " -f 22 "/proc/$old/stat")
+    sed -i "s/^pid=.*/pid=$old/; s/^start=.*/start=$start/" "$STATE"
+    strace -fqq -o "$2" -e trace=pidfd_open -e inject=pidfd_open:delay_enter=1000000 "$0" list &
+    list=$!
+    for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+      grep -q "pidfd_open($old" "$2" 2>/dev/null && break
+      sleep 0.05
+    done
+    kill -KILL "$old"
+    wait "$old"
+    echo "$((old - 1))" >/proc/sys/kernel/ns_last_pid
+    sleep 1000 &
+    [ "$!" = "$old" ] && echo again
+    wait "$list"
+    sleep 0.2
+    grep -q . "/proc/$old/cmdline" && echo lives
+    kill "$old"'
+  try lab env STATE=/run/container_engine/c1/state CGROUP=/sys/fs/cgroup/container_engine/c1 \
+    unshare --pid --fork --kill-child --mount sh -c "$script" "$ENGINE" "$ALPINE" \
+    "$BATS_TEST_TMPDIR/trace"
+  cat "$BATS_TEST_TMPDIR/trace"
+  [[ $output == *$'again\n'* ]]
+  [[ $output == *lives ]]
 }
 
 @test "lifecycle: two stops at once: both end, and one of them did it" {
