@@ -310,21 +310,163 @@ engine_of() {
 @test "terminal: in the background it is left alone, and the container runs" {
   sit_down
   type_in '$CE --rm $R c1 none sh -c "tty; trap \"echo bye; exit 3\" TERM; sleep 1000 & wait" &'
-  sees '^not a tty'
+  sees '^/dev/pts/0$'
   type_in 'jobs; $CE stop c1'
   sees 'Running'
   sees '^.1.. *Exit 3'
   back_at_host 0
 }
 
-@test "terminal: none inside when output or input is a pipe" {
+# What the program has as 0, 1, 2: its own terminal, a pipe, or whatever; and whether /dev/tty and
+# /dev/console are that terminal. The answer goes to a file of the layer.
+ENDS='own=$(stat -c %d.%i /dev/pts/0 2>/dev/null)
+  ends=$(for n in 0 1 2; do
+    if [ -n "$own" ] && [ "$(stat -Lc %d.%i /proc/$$/fd/$n)" = "$own" ]; then
+      echo own
+    else
+      readlink /proc/$$/fd/$n | cut -d : -f 1
+    fi
+  done)
+  if (: >/dev/tty) 2>/dev/null; then ends="$ends tty"; fi
+  echo $ends >/ends.$0'
+
+# Runs CMD with each of 0, 1, 2 the caller's terminal or something else, as the letters say: t: the
+# terminal, f: a file, n: /dev/null, p: a pipe.
+with_ends() { # LETTERS CMD...
+  local letters=$1 file=$BATS_TEST_TMPDIR/end script='exec "$@"' fifo=$BATS_TEST_TMPDIR/keyboard
+  shift
+  echo text >"$file"
+  case ${letters:0:1} in
+    f) script+=" <$file" ;;
+    n) script+=' </dev/null' ;;
+    p) script="true | { $script; }" ;;
+  esac
+  case ${letters:1:1} in
+    f) script+=" >>$file" ;;
+    n) script+=' >/dev/null' ;;
+    p) script+=' > >(cat)' ;;
+  esac
+  case ${letters:2:1} in
+    f) script+=" 2>>$file" ;;
+    n) script+=' 2>/dev/null' ;;
+    p) script+=' 2> >(cat)' ;;
+  esac
+  [[ -e $fifo ]] || mkfifo "$fifo"
+  lab timeout 20 script -qec "$(printf '%q ' bash -c "$script" bash "$@")" /dev/null <>"$fifo"
+}
+
+# What ENDS must say of them.
+ends_of() { # LETTERS
+  local letters=$1 i ends=()
+  for ((i = 0; i < 3; i++)); do
+    if [[ ${letters:i:1} == t ]]; then ends+=(own); else ends+=(pipe); fi
+  done
+  if [[ $letters == *t* ]]; then ends+=(tty); fi
+  echo "${ends[*]}"
+}
+
+@test "terminal: whatever the mix: its own where the caller has one, else a pipe" {
+  requires script
+  local letters mode ends
+  for mode in --userns=on --userns=off; do
+    for letters in ttt ttp tpt tpp ptt ptp ppt ppp tff ftf fft tnn ntn nnt fff nnn tfp; do
+      try with_ends "$letters" "$ENGINE" "$mode" "$ALPINE" c1 none sh -c "$ENDS" "$letters"
+      ends=$(<"$LAB/layers/c1/upper/ends.$letters")
+      echo "$letters: $ends"
+      [[ $ends == "$(ends_of "$letters")" ]]
+    done
+    try -0 ce delete c1
+  done
+}
+
+@test "terminal: whatever the mix, in exec, too" {
+  requires script
+  local letters mode ends
+  for mode in --userns=on --userns=off; do
+    try -0 ce "$mode" -d "$ALPINE" c1 none sleep 1000
+    for letters in ttt ttp tpt tpp ptt ptp ppt ppp tff ftf fft tnn ntn nnt fff nnn tfp; do
+      try with_ends "$letters" "$ENGINE" exec c1 sh -c "$ENDS" "$letters"
+      ends=$(<"$LAB/layers/c1/upper/ends.$letters")
+      echo "$letters: $ends"
+      [[ $ends == "$(ends_of "$letters")" ]]
+    done
+    try -0 ce delete -f c1
+  done
+}
+
+@test "terminal: of the caller's, neither mode nor settings can be changed, whatever the mix" {
+  requires script
+  local letters mode change='exec 3<&0 4>&1 5>&2; for n in 3 4 5; do
+    chmod 666 /proc/self/fd/$n; chown 5 /proc/self/fd/$n; stty -echo -icanon <&$n
+    echo owned >/proc/self/fd/$n; done >/dev/null 2>&1'
+  for mode in --userns=on --userns=off; do
+    for letters in ttt tpp tff tpt ttp ppt; do
+      try with_ends ttt bash -c 'T=$(tty); before=$(stat -c "%a %u" $T; stty -g)
+        case ${1:0:1} in p) exec </dev/null ;; esac
+        case ${1:1:1} in p) exec > >(cat) ;; f) exec >/dev/null ;; esac
+        case ${1:2:1} in p) exec 2> >(cat >&2) ;; f) exec 2>/dev/null ;; esac
+        shift
+        "$@"
+        [[ $before == "$(stat -c "%a %u" $T; stty -g <$T)" ]] && echo unchanged >$T' bash \
+        "$letters" "$ENGINE" "$mode" --rm "$ALPINE" c1 none sh -c "$change"
+      [[ $output == *unchanged* ]]
+    done
+  done
+}
+
+@test "terminal: in the background what is typed is the shell's, also after a stop" {
+  local i group
+  sit_down
+  type_in '$CE --rm $R c1 none sh -c "echo rea\"\"dy; while read -r x; do echo got-\$x; done" &'
+  wait_until 10 job_is_there c1
+  for i in 1 2 3 4 5 6 7 8; do
+    type_in "echo sh\"\"ell-$i"
+    sees "^shell-$i"
+  done
+  ! on_screen got-
+  try -0 ce delete -f c1
+  clean_screen
+  # The same when the engine was in the foreground, and its output is a pipe, and it is stopped.
+  type_in '$CE --rm $R c2 none sh -c "echo rea\"\"dy; while read -r x; do echo got-\$x; done" | cat'
+  sees '^ready'
+  group=$(ps -o pgid= -p "$(engine_of c2)" | tr -d ' ')
+  kill -STOP -- "-$group"
+  for i in 1 2 3 4 5 6 7 8; do
+    type_in "echo sh\"\"ell-$i"
+    sees "^shell-$i"
+  done
+  ! on_screen got-
+  kill -CONT -- "-$group"
+  try -0 ce delete -f c2
+  clean_screen
+}
+
+job_is_there() { # NAME
+  init_pid "$1" | grep -q .
+}
+
+@test "terminal: /dev/console says what is written to it, also when nobody had it open meanwhile" {
+  requires script
+  local mode script='exec </dev/null >/dev/null 2>&1
+    for i in 1 2 3; do sleep 0.3; echo "word $i" >/dev/console; done; sleep 0.3'
+  for mode in --userns=on --userns=off; do
+    try -0 with_ends ttt "$ENGINE" "$mode" --rm "$ALPINE" c1 none sh -c "$script"
+    [[ $output == *'word 1'*'word 2'*'word 3'* ]]
+    try -0 ce "$mode" -d "$ALPINE" c1 none sleep 1000
+    try -0 with_ends ttt "$ENGINE" exec c1 sh -c "${script//console/pts\/0}"
+    [[ $output == *'word 1'*'word 2'*'word 3'* ]]
+    try -0 ce delete -f c1
+  done
+}
+
+@test "terminal: what is a pipe outside is one inside, and lines look as they should" {
   sit_down
   type_in '$CE $R c1 none sh -c "test -t 1 || echo no terminal; ls /dev/pts" | cat'
   sees '^no terminal$'
   sees '^ptmx$'
   type_in 'clear; echo x | $CE $R c1 none sh -c "cat; test -t 0 || echo no input; ls /dev/pts"'
   sees '^no input$'
-  sees '^ptmx$'
+  sees '^0 +ptmx$'
   back_at_host 0
   type_in 'clear; $CE $R c1 none sh -c "echo rea\"\"dy; sleep 100" | cat'
   sees '^ready'
