@@ -271,7 +271,7 @@ mounts_on_victim() { # PLACE
 
 # Starts "hostile" on $HOSTILE itself; strace holds it once, at that call. Its state is in $state.
 start_held() { # CALL DELAY COMMAND...
-  state=/proc/$(<"$LAB/pid")/root/run/container_engine/hostile/state
+  state=$LAB/layers/hostile/state
   start c1 strace -f -o "$BATS_TEST_TMPDIR/strace" -e "trace=$1" -e "inject=$1:$2:when=1" \
     "$ENGINE" --userns off --write-through "$HOSTILE" hostile none "${@:3}"
 }

@@ -50,7 +50,8 @@ traces() {
   local keeper at id word
   shopt -s nullglob
   keeper=/proc/$(<"$LAB/pid")
-  for at in "$keeper"/root/run/{container_engine,netns}/* "$LAB_CGROUP"/container_engine/*/; do
+  for at in "$keeper"/root/run/netns/* "$LAB"/layers/.deleted.* \
+    "$LAB_CGROUP"/container_engine/*/; do
     echo "$at"
   done
   for at in "$RUNS/" "$LAB_CGROUP"/container_engine/*/; do
@@ -222,9 +223,9 @@ sweep() { # engine|child
 
 # What a line may name: a step of the engine, one of the child, or what was given and looked at
 # before anything was made.
-STEPS='claim|layer|cgroup|clone|users|network|go'
-STEPS+='|private|rootfs|proc|dev|pivot|hostname|caps|seccomp|exec'
-STEPS+="|-v '.*'|rootfs '.*'|there is no bridge|socket|/proc/self/ns/mnt|/run/container_engine"
+STEPS='claim|cgroup|clone|users|network|layer|go'
+STEPS+='|private|mounts|pivot|hostname|caps|seccomp|exec'
+STEPS+="|-v '.*'|rootfs '.*'|there is no bridge|socket|/proc/self/ns/mnt|/var/lib/container_engine"
 STEPS+='|join|terminal|cannot join c1|container c1|the cgroup of container c1'
 STEPS+='|pipe|fork|cannot tell whether c1 runs'
 
@@ -616,7 +617,7 @@ strike() { # engine|child|ip MILLISECONDS [SIGNAL]
   try -0 ce -d "$ALPINE" c1 192.168.1.2 sh -c 'echo 1 >/made; exec sleep 1000'
   wait_until 10 test -e "$LAB/layers/c1/upper/made"
   local engine
-  engine=$(lab sed -n 's/^engine=//p' /run/container_engine/c1/state)
+  engine=$(lab sed -n 's/^engine=//p' /var/lib/container_engine/c1/state)
   kill -KILL "$engine"
   count kill
   wait_until 10 gone "$engine"
@@ -653,7 +654,7 @@ strike() { # engine|child|ip MILLISECONDS [SIGNAL]
 
 @test "faults: who holds the host's lock for ever is not waited for for ever" {
   local id
-  start holder flock --no-fork /run/container_engine sh -c 'echo held; exec sleep 1000'
+  start holder flock --no-fork /var/lib/container_engine sh -c 'echo held; exec sleep 1000'
   wait_until 10 grep -q held "$T/holder.out"
   start list "$ENGINE" list
   id=$pid
@@ -664,95 +665,89 @@ strike() { # engine|child|ip MILLISECONDS [SIGNAL]
   ended "$id"
   [[ $status -eq 125 ]]
   cat "$T/list.err" "$T/c1.err"
-  [[ $(grep -c '^container_engine: .*/run/container_engine' "$T/c1.err") -eq 1 ]]
-  [[ $(grep -c '^container_engine: .*/run/container_engine' "$T/list.err") -eq 1 ]]
+  [[ $(grep -c '^container_engine: .*/var/lib/container_engine' "$T/c1.err") -eq 1 ]]
+  [[ $(grep -c '^container_engine: .*/var/lib/container_engine' "$T/list.err") -eq 1 ]]
 }
 
 # --- what a dead engine wrote -----------------------------------------------------------------
 
-# Writes a state file below the laboratory's /run or layers, as if an engine had.
-leave_state() { # DIR CONTENT
-  mkdir -p "$1/c1"
-  printf '%b' "$2" >"$1/c1/state"
+# Leaves what an engine that was killed leaves: a directory with a state, a cgroup, a name in
+# /run/netns.
+leave_state() { # CONTENT
+  local netns
+  netns=/proc/$(<"$LAB/pid")/root/run/netns
+  mkdir -p "$LAB/layers/c1" "$LAB_CGROUP/container_engine/c1" "$netns"
+  ln -sfn /proc/4194304/ns/net "$netns/c1" # a number that no process has
+  printf '%b' "$1" >"$LAB/layers/c1/state"
 }
 
 @test "faults: a half-written state file never wedges a name" {
-  local content run layers=$LAB/layers
-  run=/proc/$(<"$LAB/pid")/root/run/container_engine
+  local content
   for content in '' p pid pid= 'pid=\n' '=' '\n\n\n' 'pid=x\nstart=y\n' 'rootfs=\n' 'rootfs=/\n' \
     'pid=99999999999999999999\nstart=99999999999999999999\n' 'pid=-1\nstart=-1\nbase=-1\n' \
     "rootfs=$(printf '%05000d' 1)" "$(printf '%09000d=' 1)" 'name=../../../etc\naddress=\0377\0'; do
-    leave_state "$run" "$content"
+    leave_state "$content"
     try -0 ce list
     nothing_left
-    leave_state "$run" "$content"
-    try -0 ce "$ALPINE" c1 192.168.1.2 true
-    nothing_left
-    # The layer's own: where it does not say which rootfs it is of, it may be any.
-    [[ $content != *rootfs=[/0]* ]] || continue
-    leave_state "$layers" "$content"
-    try -0 ce list
-    try -0 ce "$ALPINE" c1 192.168.1.2 true
+    leave_state "$content"
+    # Where it does not say which rootfs it is of, it may be any.
+    [[ $content == *rootfs=[/0]* ]] || try -0 ce "$ALPINE" c1 192.168.1.2 true
+    try -0 ce delete c1
     nothing_left
     count state
   done
-  mkdir "$run/c1"
-  try -0 ce "$ALPINE" c1 none true
-  nothing_left
-  mkdir "$run/c1"
-  echo pid= >"$run/c1/state.new"
+  mkdir "$LAB/layers/c1" # killed before it could write one
   try -0 ce "$ALPINE" c1 none true
   nothing_left
 }
 
 @test "faults: the state of another boot, or of a process number used again, harms nobody" {
-  local other run
-  run=/proc/$(<"$LAB/pid")/root/run/container_engine
+  local other
   sleep 1000 3>&- 4>&- &
   other=$!
   STARTED+=("$other")
-  leave_state "$run" "pid=$other\nstart=1\nengine=$other\nengine_start=1\n"
-  try -0 ce list -q
-  [[ -z $output ]]
-  nothing_left
-  leave_state "$run" "pid=$other\nstart=1\n"
-  try -0 ce "$ALPINE" c1 none true
-  nothing_left
-  leave_state "$LAB/layers" "rootfs=$ALPINE\npid=$other\nstart=1\nstatus=-1\n"
+  leave_state "rootfs=$ALPINE\npid=$other\nstart=1\nengine=$other\nengine_start=1\nstatus=-1\n"
   try -0 ce list
   [[ $output =~ c1\ +exited ]]
+  nothing_left
+  leave_state "rootfs=$ALPINE\npid=$other\nstart=1\nstatus=-1\n"
+  try -0 ce "$ALPINE" c1 none true
+  nothing_left
+  leave_state "rootfs=$ALPINE\npid=$other\nstart=1\nstatus=-1\n"
   try -0 ce delete -f c1
   nothing_left
   [[ $(<"/proc/$other/comm") == sleep ]]
 }
 
-# A container that ends with the machine, which then starts again.
+OTHER_BOOT=a1c9a53f-1c13-44d1-b5f4-5e3b1c24d9b8
+
+# A container that ends with the machine, which then starts again: /run and the cgroups are empty,
+# and the numbers in the state are those of another boot.
 reboot() { # OPTION...
-  local init run
-  run=/proc/$(<"$LAB/pid")/root/run/container_engine
+  local init
   start_idle c1 192.168.1.2 "$@"
   init=$(init_pid c1)
   kill -KILL "$pid"
   count kill
   wait_until 10 gone "$init"
-  # What a reboot empties: /run and the cgroups.
-  rm -r "$run/c1" "${run%/*}/netns/c1"
+  rm "/proc/$(<"$LAB/pid")/root/run/netns/c1"
   wait_until 10 rmdir "$LAB_CGROUP/container_engine/c1"
+  change_state c1 "s/^boot=.*/boot=$OTHER_BOOT/"
 }
 
 @test "faults: a process with the number and the start of one of another boot is not ours" {
-  local other run at
-  run=/proc/$(<"$LAB/pid")/root/run/container_engine
+  local other at state
   sleep 1000 3>&- 4>&- &
   other=$!
   STARTED+=("$other")
   at=$(awk '{ print $22 }' "/proc/$other/stat")
-  leave_state "$run" "pid=$other\nstart=$at\nboot=a1c9a53f-1c13-44d1-b5f4-5e3b1c24d9b8\n"
+  state="rootfs=$ALPINE\npid=$other\nstart=$at\nengine=4194304\nengine_start=1\nstatus=-1\n"
+  leave_state "${state}boot=$OTHER_BOOT\n"
   try -0 ce list -q
   nothing_left
   [[ $(<"/proc/$other/comm") == sleep ]]
   # Of this boot it would be ended.
-  leave_state "$run" "pid=$other\nstart=$at\nboot=$(</proc/sys/kernel/random/boot_id)\n"
+  leave_state "${state}boot=$(</proc/sys/kernel/random/boot_id)\n"
   try -0 ce list -q
   nothing_left
   wait_until 5 gone "$other"
@@ -814,7 +809,7 @@ on_small() { # DIR OPTIONS CMD...
     mount -t tmpfs -o "$options" small "$dir"
     "$@"
     status=$?
-    [[ $status -eq 0 ]] || find "$dir" -mindepth 1 -name c1
+    [[ $status -eq 0 ]] || find "$dir" -mindepth 1 \( -name c1 -o -name ".deleted.*" \)
     exit "$status"' "$@"
 }
 

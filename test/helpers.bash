@@ -154,7 +154,22 @@ start_idle() { # NAME IP [OPTION...]
 
 # What the host calls the container's PID 1.
 init_pid() { # NAME
-  lab sed -n 's/^pid=//p' "/run/container_engine/$1/state"
+  lab sed -n 's/^pid=//p' "/var/lib/container_engine/$1/state"
+}
+
+# Changes its state in place, as the engine does.
+change_state() { # NAME SED-EXPRESSION
+  # shellcheck disable=SC2016  # the variables are those of the inner shell
+  lab sh -c 'new=$(sed "$1" "$0") && printf "%s\n" "$new" >"$0"' \
+    "/var/lib/container_engine/$1/state" "$2"
+}
+
+# Its engine has ended, and cleaned up.
+over() { # NAME
+  local engine
+  [[ ! -e $LAB_CGROUP/container_engine/$1 ]] || return 1
+  engine=$(lab sed -n 's/^engine=//p' "/var/lib/container_engine/$1/state" 2>/dev/null) || return 0
+  [[ -z $engine ]] || gone "$engine"
 }
 
 # What share of one CPU the container NAME uses, in hundredths, over five seconds. Figure and clock
@@ -231,7 +246,9 @@ lab_state() {
     nft list tables | sed "s/^/nft /"
     findmnt -rn -o TARGET,FSTYPE | sed "s/^/mount /"
     shopt -s nullglob
-    for f in /run/netns/* /run/container_engine/* ${1:+"$1"/*}; do echo "file $f"; done' lab "$layers"
+    for f in /run/netns/* /var/lib/container_engine/.deleted.* ${1:+"$1"/*}; do
+      echo "file $f"
+    done' lab "$layers"
 }
 
 lab_snapshot() {

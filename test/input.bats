@@ -37,8 +37,7 @@ teardown() {
 made() (
   shopt -s nullglob
   keeper=/proc/$(<"$LAB/pid")
-  echo "$keeper"/root/run/{container_engine,netns}/* "$LAB_CGROUP"/container_engine/*/ \
-    "$LAB"/layers/*
+  echo "$keeper"/root/run/netns/* "$LAB_CGROUP"/container_engine/*/ "$LAB"/layers/{*,.deleted.*}
   while read -r word _; do [[ $word != ve* ]] || echo "$word"; done <"$keeper/net/dev"
 )
 
@@ -373,9 +372,9 @@ each() { # STATUS WORD ARGUMENT... ::: VALUE...
   answer 'echo "oops: word" >&2; exit 125'
   answer 'echo "container_engine: word" >&2; echo out; exit 125'
   answer 'exit 125'
-  answer 'mkdir /run/container_engine/x; echo "container_engine: word" >&2; exit 125'
+  answer 'mkdir /var/lib/container_engine/x; echo "container_engine: word" >&2; exit 125'
   ((wrong == 9))
-  lab rmdir /run/container_engine/x
+  lab rmdir /var/lib/container_engine/x
   ENGINE=$engine
   wrong=0
 }

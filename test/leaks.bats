@@ -36,9 +36,9 @@ sees() { # PATTERN MAKE REMOVE
     'rm /run/netns/c1'
 }
 
-@test "leak check: sees a state directory" {
-  sees '^file /run/container_engine/c1$' 'mkdir -p /run/container_engine/c1' \
-    'rmdir /run/container_engine/c1'
+@test "leak check: sees what was deleted, and not removed" {
+  sees '^file /var/lib/container_engine/.deleted.c1$' \
+    'mkdir /var/lib/container_engine/.deleted.c1' 'rmdir /var/lib/container_engine/.deleted.c1'
 }
 
 @test "leak check: sees a layer when asked to" {

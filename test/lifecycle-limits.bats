@@ -145,7 +145,7 @@ hold_memory() {
   try ce update --force --memory 10M c1
   [[ $status -eq 0 && -z $stderr ]]
   # tmpfs cannot be reclaimed without swap.
-  wait_until 10 lab test ! -e /run/container_engine/c1
+  wait_until 10 over c1
   [[ $(ce list --json | jq -r '.[0].state') == 'exited (137)' ]]
 }
 
@@ -285,6 +285,6 @@ throttled() {
   up -- "$ALPINE" 'exec sleep 1000'
   try -137 ce exec c1 tail /dev/zero
   [[ $stderr == *memory* && ${#stderr_lines[@]} -eq 1 ]]
-  wait_until 10 lab test ! -e /run/container_engine/c1
+  wait_until 10 over c1
   [[ $(listed .state) == 'exited (137)' ]]
 }

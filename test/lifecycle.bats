@@ -41,11 +41,6 @@ said() { # NAME WORD
   log "$1" 2>/dev/null | grep -q -- "$2"
 }
 
-# The engine of NAME has ended, and cleaned up.
-over() {
-  lab test ! -e "/run/container_engine/$1"
-}
-
 # Its status, as inspect has it: list takes its time, for the use of CPU.
 state_of() { # NAME
   ce inspect "$1" | sed -n 's/^status *//p'
@@ -203,12 +198,10 @@ strict_json() {
 }
 
 @test "lifecycle: what is in the directories and is no container disturbs nobody" {
-  lab mkdir -p /var/lib/container_engine/lost+found '/run/container_engine/no name'
-  lab touch /var/lib/container_engine/file /run/container_engine/file
+  lab mkdir -p /var/lib/container_engine/{lost+found,'no name'}
+  lab touch /var/lib/container_engine/file
   try -0 ce "$ALPINE" c1 none true
   try -0 ce list -q
-  lab rm -f /run/container_engine/file
-  lab rm -rf '/run/container_engine/no name'
   [[ $output == c1 ]]
 }
 
@@ -1149,14 +1142,13 @@ said_times() { # COUNT NAME WORD
   local init
   up "$ALPINE" c1 none
   init=$(init_pid c1)
-  lab sed -i 's/^start=.*/start=1/' /run/container_engine/c1/state
+  change_state c1 's/^start=.*/start=1/'
   try ce kill c1
   try ce stop -t 0 c1
   try ce exec c1 true
   try ce list
   [[ ! -e /proc/none && -d /proc/$init && $output != *"$init"* ]]
-  lab sed -i "s/^start=.*/start=$(cut -d ' ' -f 22 "/proc/$init/stat")/" \
-    /run/container_engine/c1/state
+  change_state c1 "s/^start=.*/start=$(cut -d ' ' -f 22 "/proc/$init/stat")/"
 }
 
 @test "lifecycle: state files that are rubbish crash nobody" {
@@ -1264,7 +1256,7 @@ said_one_line() { # TAG STATUS...
   hold readlink inspect inspect c1
   inspect=$pid
   # It has made its directory, and not locked it yet.
-  hold mkdir:/run/container_engine/c2 c2 "$ALPINE" c2 192.168.1.3 echo hello
+  hold mkdir:/var/lib/container_engine/c2 c2 "$ALPINE" c2 192.168.1.3 echo hello
   kill -CONT "$(stopped_by inspect)"
   sleep 0.5 # it may wait for c2, or not
   let_go c2 "$pid"
@@ -1303,7 +1295,7 @@ said_one_line() { # TAG STATUS...
     sleep 0.2
     grep -q . "/proc/$old/cmdline" && echo lives
     kill "$old"'
-  try lab env STATE=/run/container_engine/c1/state CGROUP=/sys/fs/cgroup/container_engine/c1 \
+  try lab env STATE=/var/lib/container_engine/c1/state CGROUP=/sys/fs/cgroup/container_engine/c1 \
     unshare --pid --fork --kill-child --mount sh -c "$script" "$ENGINE" "$ALPINE" \
     "$BATS_TEST_TMPDIR/trace"
   cat "$BATS_TEST_TMPDIR/trace"
