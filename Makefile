@@ -15,7 +15,7 @@ PREFIX = /usr/local
 SHELL_FILES = $(wildcard *.sh test/*.sh test/*.bash) .ci/run
 
 .DELETE_ON_ERROR:
-.PHONY: all demo test check bench asan sanitize analyze lint format install clean help
+.PHONY: all demo test check bench figures asan sanitize analyze lint format install clean help
 
 all: container_engine ## build the engine (the default)
 
@@ -32,10 +32,13 @@ test: ## as root: all tests, here or, where cgroup v2 has no controllers, in a t
 
 check: lint analyze test sanitize ## everything that must hold: lint, analyze, test, sanitize
 
-bench: ## as root: how long a container takes, next to crun
+bench: ## as root: how fast and how light, next to crun, runc and bwrap (some minutes)
 	@./env.sh deps test
 	@$(MAKE) --no-print-directory container_engine
 	@test/bench.sh
+
+figures: container_engine ## how long the source is; as root also the figures of a short bench
+	@test/figures.sh
 
 asan: container_engine-asan ## build container_engine-asan, with address and UB sanitizers
 
@@ -57,10 +60,10 @@ analyze: ## gcc -fanalyzer, clang-tidy, cppcheck
 lint: ## shellcheck and clang-format
 	shellcheck -x -P SCRIPTDIR $(SHELL_FILES)
 	shellcheck -x -P SCRIPTDIR -e SC2016,SC2030,SC2031,SC2034,SC2119,SC2120,SC2153,SC2154 test/*.bats
-	clang-format --dry-run -Werror container_engine.c
+	clang-format --dry-run -Werror container_engine.c test/bench.c
 
 format: ## clang-format container_engine.c
-	clang-format -i container_engine.c
+	clang-format -i container_engine.c test/bench.c
 
 install: container_engine ## copy the engine to $(PREFIX)/bin
 	install -D -m 755 container_engine $(DESTDIR)$(PREFIX)/bin/container_engine
