@@ -113,7 +113,7 @@ leave() {
 prepare() {
   [[ -z $CE_BENCH_GROUP ]] || mount -t cgroup2 none /sys/fs/cgroup
   mount -t tmpfs -o mode=755 tmpfs /run
-  mkdir "$tmp/lib" "$tmp/root" "$tmp/root"/{proc,sys,dev,etc,tmp,bin}
+  mkdir "$tmp/lib" "$tmp/root" "$tmp/root"/{proc,sys,dev,etc,run,tmp,bin}
   mount --bind "$tmp/lib" "$lib"
   ip link set lo up
   ip link add cebench type bridge
@@ -448,26 +448,27 @@ in_vm() { # PART
   grep -v '^VALUE ' "$tmp/vm"
 }
 
-# Both runtimes get the config.json that podman wrote for `podman run --network none`, with this
-# rootfs and program, and without what is podman's own on that machine: files and limits.
+# All get the config.json that podman 4.3.1 wrote for `podman run --network none --rootfs`, with this
+# rootfs and program, files of its own to bind, and without the limits that this machine may not have.
 part_oci() {
-  local config=test/bundles/podman.json key run
+  local key run bundle=$tmp/podman
   title "create, start, delete with podman's bundle, $RUNS runs each, interleaved"
   if ! "$engine" features >/dev/null 2>&1; then
     printf '  skipped: this engine has no create\n'
     return
   fi
-  [[ -f $config ]] || { printf '  skipped: no %s\n' "$config" && return; }
-  mkdir "$tmp/podman"
-  jq --arg root "$root" --arg group "/cebench-oci" '.root.path = $root | .process.args = ["/bin/true"] |
-    .process.terminal = false | .linux.cgroupsPath = $group | del(.linux.resources, .hooks) |
-    .mounts |= map(select(.type != "bind")) | .linux.namespaces |= map(del(.path))' "$config" >"$tmp/podman/config.json"
+  mkdir "$bundle" "$bundle/shm"
+  touch "$bundle"/{hostname,hosts,.containerenv}
+  jq --arg root "$root" --arg bundle "$bundle" '.root.path = $root | .process.args = ["/bin/true"] |
+    .linux.cgroupsPath = "/cebench-oci" | del(.linux.resources, .process.rlimits) |
+    .mounts |= map(if .type == "bind" then .source |= sub("^.*/"; $bundle + "/") else . end)' \
+    test/bundles/podman.json >"$bundle/config.json"
   rows=() order=()
   mkdir "$tmp/oci"
   for key in crun runc oci; do
     run=("$key")
     [[ $key != oci ]] || run=("$engine" --root "$tmp/oci")
-    row "$key" "${key/oci/ours}" "${run[@]}" create --bundle "$tmp/podman" cebench-oci THEN \
+    row "$key" "${key/oci/ours}" "${run[@]}" create --bundle "$bundle" cebench-oci THEN \
       "${run[@]}" start cebench-oci FINALLY "${run[@]}" delete cebench-oci
   done
   measure "$tmp/oci_samples" -n "$RUNS"
