@@ -496,11 +496,16 @@ machine() {
 
 # What a terminal shows, as markdown: each part's lines in a block of code.
 as_markdown() {
-  awk '/^## / { if (open) print "```"; open = 0 }
-    { if (blank && !(/^## / || !NF)) { if (!open && seen) { print "```text"; open = 1 } }
-      if (NF) blank = 0; else blank = 1; print }
-    /^## / { seen = 1 }
-    END { if (open) print "```" }'
+  awk '
+    /^## / { if (code) print "```"; code = 0; parts++ }
+    !NF    { blank++; next }
+    {
+      opens = parts && !code && !/^## /
+      while (blank > 0) { print ""; blank-- }
+      if (opens) { print "```text"; code = 1 }
+      print
+    }
+    END { if (code) print "```" }'
 }
 
 main() {
