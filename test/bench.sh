@@ -90,10 +90,15 @@ enter() {
   fi
   # The group's processes end when this shell's child has: it is the first in a namespace of its own.
   trap leave EXIT
-  CE_BENCH=$tmp CE_BENCH_GROUP=$group bash -c '
-    [[ -z $CE_BENCH_GROUP ]] || echo 0 >"$CE_BENCH_GROUP/cgroup.procs"
-    exec unshare --mount --net --pid --fork --kill-child --mount-proc \
-      ${CE_BENCH_GROUP:+--cgroup} "$0" "$@"' "$0" "$@" || status=$?
+  # We go to a leaf of it. With a process in the group itself, crun cannot hand controllers down, and
+  # tries that again for seconds (EBUSY).
+  # shellcheck disable=SC2016,SC2086  # the inner shell expands it
+  CE_BENCH=$tmp CE_BENCH_GROUP=$group bash -euc '
+    unshare="unshare --mount --net --pid --fork --kill-child --mount-proc"
+    [[ -n $CE_BENCH_GROUP ]] || exec $unshare "$0" "$@"
+    mkdir "$CE_BENCH_GROUP/bench"
+    echo 0 >"$CE_BENCH_GROUP/cgroup.procs"
+    exec unshare --cgroup bash -c "echo 0 >\$CE_BENCH_GROUP/bench/cgroup.procs; exec $unshare \"\$0\" \"\$@\"" "$0" "$@"' "$0" "$@" || status=$?
   return "$status"
 }
 
