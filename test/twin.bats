@@ -77,12 +77,10 @@ picture() { # PID
 }
 
 @test "twin: what runs inside" {
-  try -0 lab "$REPO/test/container.sh" "$ALPINE" c1 192.168.1.2 \
-    sh -c 'ping -c 1 -q 192.168.1.1; ls -A /proc/self/fd; touch /root/x; echo $$; exit 0'
+  try -7 lab "$REPO/test/container.sh" "$ALPINE" c1 192.168.1.2 \
+    sh -c 'ping -c 1 -q 192.168.1.1; ls -A /proc/self/fd; touch /root/x; echo $$; exit 7'
   [[ $output == *'1 packets received'* && ${lines[-1]} == 1 ]]
   [[ ! -e $ALPINE/root/x ]]
-  try -7 lab "$REPO/test/container.sh" "$ALPINE" c1 192.168.1.2 sh -c 'exit 7'
-  try -1 lab "$REPO/test/container.sh" "$ALPINE" c1 192.168.1.2 cat /proc/kcore /attack
   try -125 lab "$REPO/test/container.sh" "$ALPINE" 'a;b' 192.168.1.2 true
   try -125 lab "$REPO/test/container.sh" "$ALPINE"
 }
