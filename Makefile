@@ -16,6 +16,7 @@ SHELL_FILES = $(wildcard *.sh test/*.sh test/*.bash) .ci/run
 
 .DELETE_ON_ERROR:
 .PHONY: all demo test check bench figures asan sanitize analyze lint format install clean help
+.PHONY: all demo test check bench attacks lesson grade asan sanitize analyze lint format install clean help
 
 all: container_engine ## build the engine (the default)
 
@@ -39,6 +40,17 @@ bench: ## as root: how fast and how light, next to crun, runc and bwrap (some mi
 
 figures: container_engine ## how long the source is; as root also the figures of a short bench
 	@test/figures.sh
+attacks: ## as root: each attack with its wall and without, in a VM; A='forkbomb cpu' for some
+	@./env.sh deps test
+	@$(MAKE) --no-print-directory container_engine
+	@test/attacks.sh $(A)
+
+lesson: ## N=3: a copy of the engine with the third step to be written, lesson3.c
+	@test/lesson.sh $(N)
+
+grade: ## as root: FILE=lesson3.c: what a student's engine can do, tried in a VM
+	@./env.sh deps test
+	@test/grade.sh $(FILE)
 
 asan: container_engine-asan ## build container_engine-asan, with address and UB sanitizers
 
