@@ -12,7 +12,7 @@ WARNINGS += -Werror
 endif
 PREFIX = /usr/local
 
-SHELL_FILES = $(wildcard *.sh test/*.sh test/*.bash) .ci/run
+SHELL_FILES = $(wildcard *.sh test/*.sh test/attacks/*.sh test/*.bash) .ci/run
 
 .DELETE_ON_ERROR:
 .PHONY: all demo test check bench figures asan sanitize analyze lint format install clean help

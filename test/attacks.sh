@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# attacks.sh [ATTACK...]: each attack of test/attacks/ twice, with the wall that stops it and
+# attacks.sh [--list | ATTACK...]: each attack of test/attacks/ twice, with the wall that stops it and
 # without. Ends with `N attacks: N broken without, N hold with`. (`make attacks A=forkbomb`)
 #
 # All of it happens in a throw-away VM: without their walls some of them would do harm.
@@ -133,6 +133,25 @@ try_both() {
   [[ $without != BROKEN:* ]] || broken=$((broken + 1))
 }
 
+# The rows of the lab sheet's table.
+list() {
+  local attack wall also program with without
+  while read -r attack wall also program; do
+    [[ -n $program && $attack != \#* ]] || continue
+    [[ $also != - ]] || also=''
+    with=${OPTIONS[$attack]-}${also:+ --without $also}
+    without="${OPTIONS[$attack]-} --without ${also:+$also,}$wall"
+    with=${with# } without=${without# }
+    # shellcheck disable=SC2016  # those are markdown's
+    printf '| %s | [%s](attacks/%s) | %s | `%s` |\n' "$wall" "$attack" "$(source_of "${program%% *}")" \
+      "${with:+\`$with\`}" "$without"
+  done <<<"$ATTACKS"
+}
+
+source_of() { # PROGRAM
+  if [[ $1 == *.sh ]]; then echo "$1"; else echo "$1.c"; fi
+}
+
 # In the VM. BUILT has the engine and the programs.
 inside() { # BUILT [ATTACK...]
   local built=$1 attack wall also program attacks=0 holds=0 broken=0
@@ -166,11 +185,17 @@ build() { # INTO
 }
 
 main() {
-  if [[ ${1-} == --inside ]]; then
-    shift
-    inside "$@"
-    return
-  fi
+  case ${1-} in
+    --inside)
+      shift
+      inside "$@"
+      return
+      ;;
+    --list)
+      list
+      return
+      ;;
+  esac
   # shellcheck source=inputs.bash
   source "$REPO/test/inputs.bash"
   ensure_inputs

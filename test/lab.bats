@@ -96,6 +96,14 @@ PYTHON
   done
 }
 
+@test "lab: the table of attacks is that of attacks.sh, in both languages" {
+  local sheet
+  for sheet in lab.md lab.zh.md; do
+    diff <("$REPO/test/attacks.sh" --list) <(sed -n '/^| --- /,$p' "$REPO/test/$sheet" | sed 1d)
+  done
+  (($("$REPO/test/attacks.sh" --list | wc -l) >= 13))
+}
+
 # Names of steps are in the engine's tables.
 @test "lab: the steps that it names are the engine's" {
   local step n=0
