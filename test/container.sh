@@ -8,18 +8,17 @@
 set -euo pipefail
 
 BRIDGE=${BRIDGE:-cebr0}
-CAPS=-all,+chown,+dac_override,+fowner,+fsetid,+kill,+setgid,+setuid,+setpcap
-CAPS+=,+net_bind_service,+net_raw,+sys_chroot,+audit_write,+setfcap
+CAPS=-all,+chown,+dac_override,+fowner,+fsetid,+kill,+setgid,+setuid,+setpcap,+net_bind_service
+CAPS+=,+net_raw,+sys_chroot,+audit_write,+setfcap
 HIDDEN=$(echo proc/{acpi,asound,interrupts,kcore,keys,kpagecount,kpageflags,latency_stats} \
   proc/{pagetypeinfo,sched_debug,scsi,slabinfo,timer_list,timer_stats,vmallocinfo} \
   sys/devices/virtual/powercap sys/firmware)
-READ_ONLY=$(echo proc/{bus,fs,irq,sys,sysrq-trigger})
 
 die() { printf 'container.sh: %s\n' "$*" >&2; exit 125; }
 
 # ---- the engine, on the host ----
 
-claim() { # the directory is made by one of two who try
+claim() { # of two who make the directory one succeeds
   dir=/var/lib/container_engine/twin:$name # no name of the engine's own has a colon
   [[ $name =~ ^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$ ]] || die "name '$name'"
   read -r _ _ _ gateway _ < <(ip -o -4 addr show dev "$BRIDGE") || die "no $BRIDGE: env.sh set"
@@ -35,11 +34,11 @@ cgroup() {
 }
 
 clone() { # in the cgroup first: unshare and all that follow are born there
-  cgroup=$(findmnt -rnt cgroup2 -o TARGET | tail -n 1)/container_engine/$name
-  (echo "$BASHPID" >"$cgroup/cgroup.procs"
+  local procs
+  procs=$(findmnt -rnt cgroup2 -o TARGET | tail -n 1)/container_engine/$name/cgroup.procs
+  (echo "$BASHPID" >"$procs"
     exec setpriv --pdeathsig KILL unshare --pid --mount --uts --ipc --net --cgroup --user \
-      --propagation unchanged --fork --kill-child \
-      "$here/container.sh" --child "$dir" "$name" "$@") <&0 &
+      --propagation unchanged --fork --kill-child "$here/container.sh" --child "$dir" "$name" "$@") <&0 &
   unshare=$!
   until pid=$(pgrep -P "$unshare"); do kill -0 "$unshare" 2>/dev/null || exit 125; done
 }
@@ -51,9 +50,9 @@ users() { # ids 0 to 65535 inside are the same outside
 
 network() { # one end on the bridge, the other, eth0, inside
   local veth mac
-  veth=$(printf 've%08x' "$pid")
-  # shellcheck disable=SC2046,SC2086  # four numbers
-  mac=$(printf '02:42:%02x:%02x:%02x:%02x' ${address//./ })
+  # shellcheck disable=SC2086  # four numbers
+  printf -v mac '02:42:%02x:%02x:%02x:%02x' ${address//./ }
+  printf -v veth 've%08x' "$pid"
   mkdir -p /run/netns
   ln -s "/proc/$pid/ns/net" "/run/netns/$name"
   ip link add "$veth" type veth peer name eth0 address "$mac" netns "$pid"
@@ -64,11 +63,11 @@ network() { # one end on the bridge, the other, eth0, inside
 }
 
 layer() { # in the child's mount namespace: the host's mount table never shows it
-  printf '127.0.0.1 localhost\n::1 localhost ip6-localhost\n%s %s\n' "$address" "$name" >"$dir/hosts"
+  printf '127.0.0.1 localhost\n%s %s\n' "$address" "$name" >"$dir/hosts"
   cp /etc/resolv.conf "$dir/resolv.conf"
   nsenter -t "$pid" -m mount --make-rprivate /
-  nsenter -t "$pid" -m mount -t overlay -o "nodev,lowerdir=$rootfs,upperdir=$dir/upper,workdir=$dir/work" \
-    overlay "$dir/root"
+  nsenter -t "$pid" -m mount -t overlay overlay "$dir/root" \
+    -o "nodev,lowerdir=$rootfs,upperdir=$dir/upper,workdir=$dir/work"
 }
 
 go() {
@@ -77,8 +76,7 @@ go() {
   wait "$unshare"
 }
 
-# The way back. The veth pair and all mounts go with their namespaces.
-clean() {
+clean() { # the way back; the veth pair and all mounts go with their namespaces
   local status=$?
   [[ -z ${unshare-} ]] || { kill -KILL "${pid:-$unshare}" "$unshare"; wait; } 2>/dev/null || :
   rm -f "/run/netns/$name"
@@ -94,15 +92,15 @@ private() {
   mount --make-rprivate /
 }
 
-place() { # FILE ON OPTIONS: a file or directory of the host's, seen at another place
-  [[ -e $2 ]] || if [[ -d $1 ]]; then mkdir "$2"; else : >"$2"; fi
-  mount --bind "$1" "$2"
-  [[ -z $3 ]] || mount -o "remount,bind,$3" "$2"
-}
-
 fs() { # TYPE WHERE OPTIONS: a file system of the kernel's own
   mkdir -p "$2"
   mount -t "$1" -o "nosuid,$3" "$1" "$2"
+}
+
+bind() { # FROM WHERE [OPTIONS]: something that is there already, seen at another place
+  [[ -e $2 ]] || : >"$2"
+  mount --bind "$1" "$2"
+  [[ -z ${3-} ]] || mount -o "remount,bind,$3" "$2"
 }
 
 mounts() {
@@ -112,25 +110,23 @@ mounts() {
   fs sysfs sys ro,$quiet
   for name in $HIDDEN; do
     if [[ -d $name ]]; then fs tmpfs "$name" ro,$quiet,size=0,mode=555
-    elif [[ -e $name ]]; then place /dev/null "$name" ro,nosuid,noexec; fi
+    elif [[ -e $name ]]; then bind /dev/null "$name" ro,nosuid,noexec; fi
   done
-  for name in $READ_ONLY; do
-    [[ ! -e $name ]] || place "$name" "$name" ro,nosuid,$quiet
+  for name in proc/{bus,fs,irq,sys,sysrq-trigger}; do
+    [[ ! -e $name ]] || bind "$name" "$name" ro,nosuid,$quiet
   done
   fs cgroup2 sys/fs/cgroup ro,$quiet
   fs tmpfs dev nodev,mode=755,size=64k,nr_inodes=1k
   fs devpts dev/pts noexec,newinstance,ptmxmode=0666,mode=0620,gid=5
   fs tmpfs dev/shm $quiet,mode=1777,size=64m,nr_inodes=16k
   fs mqueue dev/mqueue $quiet
-  for name in null zero full random urandom tty; do
-    place "/dev/$name" "dev/$name" ro,nosuid,noexec
-  done
-  place /dev/null dev/console ro,nosuid,noexec
+  for name in null zero full random urandom tty; do bind /dev/$name dev/$name ro,nosuid,noexec; done
+  bind /dev/null dev/console ro,nosuid,noexec
   ln -s /proc/self/fd dev/fd
   for name in 0:stdin 1:stdout 2:stderr; do ln -s "fd/${name%:*}" "dev/${name#*:}"; done
   ln -s pts/ptmx dev/ptmx
-  place "$dir/hosts" etc/hosts ''
-  place "$dir/resolv.conf" etc/resolv.conf ''
+  bind "$dir/hosts" etc/hosts
+  bind "$dir/resolv.conf" etc/resolv.conf
 }
 
 # Afterwards there are no programs of the host's any more. So this shell goes on in a copy of the
@@ -162,27 +158,21 @@ seccomp() {
 execute() { # exec is a word of the shell's
   local fd path=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin shell=/bin/sh
   [[ ! -x bin/bash ]] || shell=/bin/bash
-  (($#)) || set -- "$shell"
-  for fd in /proc/self/fd/*; do
-    fd=${fd##*/}
-    ((fd < 3 || fd == 255)) || exec {fd}>&- # 255 is this script
+  for fd in /proc/self/fd/*; do # all but 0, 1, 2, and 255, this script
+    [[ ${fd##*/} == @([012]|255) ]] || eval "exec ${fd##*/}>&-"
   done
-  exec "${become[@]}" env -i --default-signal=INT,QUIT "PATH=$path" HOME=/root \
-    "HOSTNAME=$name" "TERM=${TERM:-linux}" ${LANG+"LANG=$LANG"} chroot . "$@"
+  exec "${become[@]}" env -i --default-signal=INT,QUIT "PATH=$path" HOME=/root "HOSTNAME=$name" \
+    "TERM=${TERM:-linux}" ${LANG+"LANG=$LANG"} chroot . "${@:-$shell}"
 }
 
-main() {
-  here=$(cd "${BASH_SOURCE[0]%/*}" && pwd)
-  (($# > 2)) || die 'usage: container.sh ROOTFS NAME IP [COMMAND...]'
-  if [[ $1 == --child ]]; then
-    dir=$2 name=$3; shift 3
-    private; mounts; keep_tools "$@"
-  elif [[ $1 == --inside ]]; then
-    name=$3; shift 3
-    pivot; hostname; caps; seccomp; execute "$@"
-  fi
-  rootfs=$(realpath "$1") name=$2 address=$3; shift 3
-  claim; cgroup; clone "$@"; users; network; layer; go
-}
-
-main "$@"
+here=$(cd "${BASH_SOURCE[0]%/*}" && pwd)
+(($# > 2)) || die 'usage: container.sh ROOTFS NAME IP [COMMAND...]'
+if [[ $1 == --child ]]; then
+  dir=$2 name=$3; shift 3
+  private; mounts; keep_tools "$@"
+elif [[ $1 == --inside ]]; then
+  name=$3; shift 3
+  pivot; hostname; caps; seccomp; execute "$@"
+fi
+rootfs=$(realpath "$1") name=$2 address=$3; shift 3
+claim; cgroup; clone "$@"; users; network; layer; go

@@ -139,7 +139,7 @@ grade() { # FILE
       score=$((score + 1))
     else
       printf 'not ok %d - %s: %s\n' "$n" "$topic" "$what"
-      grep -m 1 . err | tr -cd '[:print:]\n' | cut -c 1-200 | sed 's/^/# /' || :
+      { grep -m 1 -E 'error: |^container_engine: ' err || grep -m 1 . err; } | tr -cd '[:print:]\n' | cut -c 1-200 | sed 's/^/# /' || :
     fi
     clean_up
   done </dev/null
