@@ -7,6 +7,8 @@
 #   test/clients.sh record DIR     the lines with crun alone, behind a recorder: what the clients
 #                                  call and the bundles they write go to DIR (see fixtures/README)
 #
+# CE_LINES=REGEX takes only the lines whose names match, CE_VERBOSE=1 shows what they gave.
+#
 # ENGINE is the engine, container_engine of this tree by default. ENGINE=/usr/sbin/runc shows what
 # a difference looks like, ENGINE=/usr/bin/crun that there is none without a cause.
 #
@@ -40,7 +42,7 @@ REPO=$PWD
 lines_podman() {
   cat <<'LINES'
 podman-default    | podman run --rm --network none alpine sh -c "$FACTS; echo err >&2; exit 3"
-podman-terminal   | tty podman run --rm --network none -it alpine sh -c 'tty; stty size; ls -l /dev/console; exit 4'
+podman-terminal   | tty podman run --rm --network none -it alpine sh -c 'tty; test -c /dev/console && echo console; exit 4'
 podman-stdin      | echo text | podman run --rm --network none -i alpine cat
 podman-not-found  | podman run --rm --network none alpine nosuch
 podman-not-a-file | podman run --rm --network none alpine /etc
@@ -70,7 +72,7 @@ podman-pod        | podman pod create --name pod-$R --network none --share-paren
 podman-pod-first  | podman run -d --pod pod-$R --name first-$R alpine sh -c "$SERVER"
 podman-pod-member | podman run --rm --pod pod-$R alpine sh -c 'sleep 2; nc 127.0.0.1 80 </dev/null; hostname; ls /proc | grep -c "^[0-9]"'
 podman-pod-kill   | podman kill first-$R; podman inspect -f '{{.State.ExitCode}}' first-$R
-podman-pod-rm     | podman pod rm -f -t 0 pod-$R >/dev/null; podman pod ls -q
+podman-pod-rm     | podman pod rm -f -t 0 pod-$R >/dev/null; podman pod ls -q --filter name=pod-$R
 LINES
 }
 
@@ -80,7 +82,7 @@ containerd-default  | ctr run --rm --runc-binary $BINARY localhost/alpine:latest
 containerd-terminal | tty ctr run --rm -t --runc-binary $BINARY localhost/alpine:latest t-$R sh -c 'tty; exit 4'
 containerd-options  | ctr run --rm --runc-binary $BINARY --seccomp --read-only --memory-limit 64000000 --cpus 0.5 --cwd /tmp --env A=b --cap-drop CAP_CHOWN localhost/alpine:latest o-$R sh -c "$FACTS; cat /sys/fs/cgroup/memory.max /sys/fs/cgroup/cpu.max"
 containerd-not-found | ctr run --rm --runc-binary $BINARY localhost/alpine:latest n-$R nosuch 2>/dev/null
-containerd-detached | ctr run -d --runc-binary $BINARY localhost/alpine:latest c-$R sh -c "$SERVER"
+containerd-detached | ctr run -d --null-io --runc-binary $BINARY localhost/alpine:latest c-$R sh -c "$SERVER"
 containerd-exec     | ctr task exec --exec-id e1 c-$R sh -c "$FACTS; exit 5"
 containerd-exec-terminal | tty ctr task exec -t --exec-id e2 c-$R tty
 containerd-ps       | ctr task ps c-$R | wc -l
@@ -211,6 +213,7 @@ run_lines() { # CLIENT DIR
   local name command status
   mkdir -p "$2/$R"
   while IFS='|' read -r name command; do
+    [[ $name =~ ${CE_LINES-} ]] || continue
     if [[ $name == 'ONLY '* ]]; then
       name=${name#ONLY }
       [[ $R == ours ]] || continue
@@ -227,7 +230,7 @@ run_lines() { # CLIENT DIR
 # What differs from run to run, and what is said in the runtime's own words.
 normalise() {
   tr -d '\r\000\004' | sed -E \
-    -e 's/^\^[@D]//; s/[0-9a-f]{64}/ID/g; s/\b[0-9a-f]{12}\b/SHORT/g' \
+    -e '/resize pty/d' -e 's/^\^[@D]//; s/[0-9a-f]{64}/ID/g; s/\b[0-9a-f]{12}\b/SHORT/g' \
     -e 's/-(crun|ours)\b/-R/g; s/\b(808|909)[0-9]\b/PORT/g' \
     -e 's/(10\.88\.[0-9]+|172\.[0-9]+\.[0-9]+)\.[0-9]+/\1.N/g; s/172\.[0-9]+\./172.N./g' \
     -e 's/time="[^"]*"/TIME/g' \
@@ -238,6 +241,7 @@ normalise() {
 compare_lines() { # CLIENT DIR
   local name command
   while IFS='|' read -r name command; do
+    [[ $name =~ ${CE_LINES-} ]] || continue
     name=${name#ONLY } name=${name// /} total=$((total + 1))
     if [[ -e $2/only.$name ]]; then
       tail -n 1 "$2/ours/$name.out" | grep -qx 'status 0' && cp "$2/ours/$name.out" "$2/crun/$name.out"
@@ -385,7 +389,7 @@ normalise_json() {
 record() { # DIR
   local dir=$1 call name file
   mkdir -p "$dir/raw"
-  test/vm.sh --timeout 900 -- test/clients.sh record-inside | tar -C "$dir/raw" -xf -
+  test/vm.sh --timeout 2400 -- test/clients.sh record-inside | tar -C "$dir/raw" -xf -
   for call in "$dir"/raw/calls/*; do
     name=$(<"$call/line")
     for file in config.json process.json; do
@@ -417,7 +421,7 @@ main() {
     record "$(realpath -m "${2:?a directory}")"
   else
     (($#)) || set -- podman containerd docker
-    test/vm.sh --timeout 1500 -- test/clients.sh inside "$@"
+    test/vm.sh --timeout 2400 -- test/clients.sh inside "$@"
   fi
 }
 

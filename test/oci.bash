@@ -115,7 +115,7 @@ fails() { # [-w WORD] ARGS...
   rt "$@" </dev/null >"$T/fails.out" 2>"$T/fails.err" 3>&- 4>&- || status=$?
   printf '$ rt %s\nstatus: %s\n' "${*@Q}" "$status"
   cat "$T/fails.out" "$T/fails.err"
-  [[ $status -ne 0 && $status -lt 124 || $status -eq 125 ]] && [[ -s $T/fails.err ]] &&
+  [[ $status != @(0|124|13[0-9]) && -s $T/fails.err ]] &&
     grep -qiF -- "$word" "$T/fails.err"
 }
 

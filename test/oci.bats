@@ -25,7 +25,7 @@ load oci
 @test "oci: run is create, start and delete, with the program's output and status" {
   in_container "$(shell 'cat; echo err >&2; exit 3')"
   [[ $status -eq 3 && -z $output && $stderr == err ]]
-  in_container "$(shell 'sleep 1000 & kill -9 $!; wait $!')"
+  in_container "$(shell 'kill -9 $$') | del(.linux.namespaces[] | select(.type == \"pid\"))"
   [[ $status -eq 137 ]]
 }
 
@@ -40,7 +40,7 @@ load oci
   # It is a process that waits, in namespaces of its own.
   local pid
   pid=$(jq .pid <<<"$output")
-  [[ $(readlink "/proc/$pid/ns/pid_for_children") != $(readlink /proc/self/ns/pid_for_children) ]]
+  [[ $(readlink "/proc/$pid/ns/pid_for_children") != "$(readlink /proc/self/ns/pid_for_children)" ]]
   remove box
 }
 
@@ -149,11 +149,11 @@ load oci
 @test "oci: create: not with an id that is none" {
   local id
   bundle
-  for id in '' .. a/b ../a /a; do
+  for id in '' .. a/b ../a; do
     fails create --bundle "$BUNDLE" "$id" || { printf 'id: %q\n' "$id"; return 1; }
   done
   # crun takes these.
-  ! ours || for id in . 'a b' $'a\nb' "$(printf 'x%.0s' {1..1025})" ü; do
+  ! ours || for id in . /a 'a b' $'a\nb' "$(printf 'x%.0s' {1..1025})" ü; do
     fails create --bundle "$BUNDLE" "$id" || { printf 'id: %q\n' "$id"; return 1; }
   done
 }
@@ -161,9 +161,9 @@ load oci
 @test "oci: kill: not of a stopped or an unknown one, nor with what is no signal" {
   fails kill nobody KILL
   started box
-  fails kill box NONSENSE
-  fails kill box 0x9
   fails kill box 1000
+  # crun takes a word that it does not know for a signal, and says nothing.
+  ! ours || { fails kill box NONSENSE; fails kill box 0x9; fails kill box 9x; fails kill box -1; }
   is box running
   rt kill box KILL
   wait_until 10 is box stopped
@@ -410,7 +410,7 @@ process() { # SCRIPT [FILTER]
   rt exec --process "$T/process.json" --detach --pid-file "$T/pid" box </dev/null >"$T/exec.out" 2>&1 3>&- 4>&-
   wait_until 10 test -e "$T/share/ran"
   [[ $(<"$T/exec.out") == out && $(readlink "/proc/$(<"$T/pid")/ns/pid") == \
-    $(readlink "/proc/$(pid_of box)/ns/pid") ]]
+    "$(readlink "/proc/$(pid_of box)/ns/pid")" ]]
   is box running
   remove box
 }
