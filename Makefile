@@ -17,6 +17,7 @@ SHELL_FILES = $(wildcard *.sh test/*.sh test/attacks/*.sh test/*.bash) .ci/run
 .DELETE_ON_ERROR:
 .PHONY: all demo test check bench figures asan sanitize analyze lint format install clean help
 .PHONY: all demo test check bench attacks lesson grade asan sanitize analyze lint format install clean help
+.PHONY: all demo test test-clients check bench asan sanitize analyze lint format install clean help
 
 all: container_engine ## build the engine (the default)
 
@@ -30,6 +31,9 @@ test: ## as root: all tests, here or, where cgroup v2 has no controllers, in a t
 	@./env.sh deps test
 	@$(MAKE) --no-print-directory container_engine
 	@test/run.sh
+
+test-clients: container_engine ## as root: podman, containerd and docker drive it as they drive crun, in a VM
+	@test/clients.sh
 
 check: lint analyze test sanitize ## everything that must hold: lint, analyze, test, sanitize
 
@@ -84,4 +88,4 @@ clean: ## remove what was built (env.sh clean removes the bridge)
 	rm -f container_engine container_engine-asan
 
 help: ## this list
-	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 18
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 21

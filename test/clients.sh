@@ -222,7 +222,7 @@ run_lines() { # CLIENT DIR
     name=${name// /}
     printf '%s\n' "$name" >"/run/now-$R"
     status=0
-    timeout -k 5 120 bash -c "$command" </dev/null >"$2/$R/$name.raw" 2>&1 || status=$?
+    timeout -k 5 300 bash -c "$command" </dev/null >"$2/$R/$name.raw" 2>&1 || status=$?
     printf 'status %d\n' "$status" | cat "$2/$R/$name.raw" - | normalise >"$2/$R/$name.out"
   done < <("lines_$1")
 }

@@ -15,6 +15,10 @@
 setup() {
   requires root alpine jq
   lab_snapshot
+  oci_setup
+}
+
+oci_setup() {
   T=$BATS_TEST_TMPDIR
   BUNDLE=$T/bundle
   ROOT=$T/root
@@ -174,4 +178,24 @@ with open(sys.argv[2], "wb", 0) as out:
         out.write(data)
 ' "$1" "$2"
   wait_until 10 test -S "$1"
+}
+
+# Makes $BUNDLE of a client's own config.json (fixtures/README), changed by a jq filter, with what
+# it names: a root, hosts and the like, a network namespace, a hook that succeeds.
+fixture() { # NAME [FILTER]
+  local files=$T/files id
+  id=$(printf '%064d' 7)
+  rm -rf "$BUNDLE" "$files" "$T/copy"
+  mkdir -p "$BUNDLE" "$files/shm" "$files/mounts/shm"
+  cp -a "$ALPINE" "$T/copy"
+  touch "$files"/{hosts,hostname,resolv.conf,.containerenv}
+  ! grep -q @NETNS@ "$REPO/test/fixtures/$1.json" || lab ip netns add fixture
+  sed -e "s#@ROOTFS@#$T/copy#g; s#@FILES@#$files#g; s#@NETNS@#/run/netns/fixture#g; s#@ID@#$id#g" \
+    -e "s#/proc/@PID@/ns/#/proc/${JOINED-self}/ns/#g; s#/proc/@PID@/exe#/bin/true#g" \
+    -e "s#@SHORT@#0123456789ab#g; s#\"rootfs\"#\"$T/copy\"#" \
+    "$REPO/test/fixtures/$1.json" | jq "${2:-.}" >"$BUNDLE/config.json"
+}
+
+fixture_end() {
+  [[ ! -e /proc/$(<"$LAB/pid")/root/run/netns/fixture ]] || lab ip netns del fixture
 }

@@ -50,7 +50,7 @@ load oci
   inside=$(lab_processes | wc -l)
   # the shell and its sleep
   [[ $inside -eq 2 ]]
-  [[ $(</proc/$(pid_of box)/comm) == sh ]]
+  [[ $(<"/proc/$(pid_of box)/comm") == sh ]]
   remove box
 }
 
@@ -307,7 +307,7 @@ load oci
   local filter
   for filter in \
     '.process.args = ["/nowhere"]' '.process.args = ["/etc"]' '.process.args = ["/etc/passwd"]' \
-    '.process.args = []' 'del(.process.args)' '.process.cwd = "relative"' \
+    '.process.args = []' \
     '.mounts += [{ destination: "/a", type: "nonsense", source: "x" }]' \
     '.mounts += [{ destination: "/proc/nowhere", type: "bind", source: "/etc", options: ["bind"] }]' \
     '.mounts += [{ destination: "/mnt", type: "bind", source: "/nowhere", options: ["bind"] }]' \
@@ -320,7 +320,11 @@ load oci
     '.hooks.createRuntime = [{ path: "/bin/false" }]' \
     '.hooks.createContainer = [{ path: "/bin/false" }]' \
     '.process.rlimits = [{ type: "RLIMIT_NONSENSE", soft: 1, hard: 1 }]' \
-    '.process.rlimits = [{ type: "RLIMIT_NOFILE", soft: 2, hard: 1 }]'; do
+    '.process.rlimits = [{ type: "RLIMIT_NOFILE", soft: 2, hard: 1 }]' \
+    'OURS | del(.process.args)' 'OURS | .process.cwd = "relative"'; do
+    # crun creates these, and they fail when they start.
+    [[ $filter != OURS* ]] || ours || continue
+    filter=${filter#OURS | }
     bundle "$filter"
     fails create --bundle "$BUNDLE" --pid-file "$T/pid" box || { printf 'filter: %s\n' "$filter"; return 1; }
     fails state box || { printf 'state after: %s\n' "$filter"; return 1; }
