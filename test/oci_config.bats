@@ -42,7 +42,9 @@ refusals() {
 .process.args = ["/bin/echo", "whole path"] ;; x ;; whole path
 .process.cwd = "/tmp" ;; pwd ;; /tmp
 .process.cwd = "/mnt/made/there" ;; pwd ;; /mnt/made/there
-.process.env = ["PATH=/bin", "A=b c", "B=", "C=x=y"] ;; echo "$A|$B|$C|$HOME" ;; b c||x=y|
+.process.env = ["PATH=/bin", "A=b c", "B=", "C=x=y"] ;; echo "$A|$B|$C" ;; b c||x=y
+# crun and runc look HOME up when it is not there, and clients rely on it.
+.process.env = ["PATH=/bin"] ;; echo $HOME ;; /root
 .process.env = ["PATH=/mnt:/bin"] ;; echo $PATH ;; /mnt:/bin
 END
 }
