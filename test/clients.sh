@@ -223,7 +223,8 @@ run_lines() { # CLIENT DIR
     printf '%s\n' "$name" >"/run/now-$R"
     status=0
     timeout -k 5 300 bash -c "$command" </dev/null >"$2/$R/$name.raw" 2>&1 || status=$?
-    printf 'status %d\n' "$status" | cat "$2/$R/$name.raw" - | normalise >"$2/$R/$name.out"
+    printf 'status %d\n' "$status" | cat "$2/$R/$name.raw" - | normalise >"$2/$R/$name.part"
+    mv "$2/$R/$name.part" "$2/$R/$name.out"
   done < <("lines_$1")
 }
 
@@ -237,12 +238,17 @@ normalise() {
     -e 's/\b(crun|ours): .*: (OCI [^:]*)$/R: \2/'
 }
 
-# One line of TAP for each line of CLIENT; a difference is shown whole.
+both_are_done() { # NAME DIR
+  [[ -e $2/ours/$1.out && (-e $2/crun/$1.out || -e $2/only.$1) ]]
+}
+
+# One line of TAP for each line of CLIENT, as soon as both have run it; a difference is shown whole.
 compare_lines() { # CLIENT DIR
   local name command
   while IFS='|' read -r name command; do
     [[ $name =~ ${CE_LINES-} ]] || continue
     name=${name#ONLY } name=${name// /} total=$((total + 1))
+    while ! both_are_done "$name" "$2" && kill -0 "${jobs[@]}" 2>/dev/null; do sleep 0.5; done
     if [[ -e $2/only.$name ]]; then
       tail -n 1 "$2/ours/$name.out" | grep -qx 'status 0' && cp "$2/ours/$name.out" "$2/crun/$name.out"
     fi
@@ -263,12 +269,12 @@ compare_lines() { # CLIENT DIR
 nothing_left() {
   find /sys/fs/cgroup -mindepth 1 -type d \( -name '*-crun' -o -name '*-ours' \
     -o -regextype posix-extended -regex '.*[0-9a-f]{64}' \)
-  find /var/lib/container_engine /run/netns -mindepth 1 -maxdepth 1 ! -name '.*'
+  find /var/lib/container_engine /run/netns -mindepth 1 -maxdepth 1 ! -name '.*' 2>/dev/null
   pgrep -x -a 'ours|conmon|containerd-shim' || :
 }
 
 compare() { # CLIENT...
-  local client dir=/run/lines total=0 failed=0 left port=0 begin
+  local client dir=/run/lines total=0 failed=0 left='' port=0 begin
   mkdir -p /run/bin
   cp /usr/bin/crun /run/bin/crun
   cp "$ENGINE" /run/bin/ours
@@ -282,13 +288,13 @@ compare() { # CLIENT...
     port=$((port + 1))
     R=crun RT='--runtime crun' BINARY=/run/bin/crun PORT=808$port run_in_background "$client" "$dir"
     R=ours RT='' BINARY=/run/bin/ours PORT=909$port run_in_background "$client" "$dir"
+    compare_lines "$client" "$dir"
     wait "${jobs[@]}"
     jobs=()
-    compare_lines "$client" "$dir"
     printf '# %s: %d s\n' "$client" "$((SECONDS - begin))"
   done
   total=$((total + 1))
-  left=$(nothing_left)
+  patiently eval '[[ -z $(nothing_left) ]]' || left=$(nothing_left)
   if [[ -z $left ]]; then
     printf 'ok %d - nothing is left\n' "$total"
   else

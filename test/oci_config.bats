@@ -124,7 +124,7 @@ END
 M='awk '\''$5 == "/m" { print $6 }'\'' /proc/self/mountinfo'
 
 @test "oci: mounts: the options of a mount" {
-  local line options want copy=$T/copy
+  local options want word copy=$T/copy
   cp -a "$ALPINE" "$copy"
   mkdir "$copy/m"
   # OPTIONS of a tmpfs; what mountinfo must say of them
