@@ -273,6 +273,8 @@ nothing_left() {
   pgrep -x -a 'ours|conmon|containerd-shim' || :
 }
 
+all_is_gone() { [[ -z $(nothing_left) ]]; }
+
 compare() { # CLIENT...
   local client dir=/run/lines total=0 failed=0 left='' port=0 begin
   mkdir -p /run/bin
@@ -294,7 +296,7 @@ compare() { # CLIENT...
     printf '# %s: %d s\n' "$client" "$((SECONDS - begin))"
   done
   total=$((total + 1))
-  patiently eval '[[ -z $(nothing_left) ]]' || left=$(nothing_left)
+  patiently all_is_gone || left=$(nothing_left)
   if [[ -z $left ]]; then
     printf 'ok %d - nothing is left\n' "$total"
   else

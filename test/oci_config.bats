@@ -186,9 +186,12 @@ END
   # Field 7 on, up to the dash: shared:N, master:N or nothing.
   table <<END
 $want ["rbind", "rprivate"] ;; awk '\$5 == "/tmp/a" { print \$7 }' /proc/self/mountinfo ;; -
+$want ["bind", "private"] ;; awk '\$5 == "/tmp/a" { print \$7 }' /proc/self/mountinfo ;; -
+END
+  # crun makes the whole tree private at the end, whatever a mount asked for.
+  ! ours || table <<END
 $want ["rbind", "rshared"] ;; awk '\$5 == "/tmp/a" { print \$7 }' /proc/self/mountinfo | cut -d : -f 1 ;; shared
 $want ["rbind", "rslave"] ;; awk '\$5 == "/tmp/a" { print \$7 }' /proc/self/mountinfo | cut -d : -f 1 ;; master
-$want ["bind", "private"] ;; awk '\$5 == "/tmp/a" { print \$7 }' /proc/self/mountinfo ;; -
 END
 }
 
