@@ -107,7 +107,7 @@ create() { # ID [OPTION...]
 
 # One that runs until it gets SIGTERM; it has said `ready` when we return.
 started() { # ID [FILTER]
-  bundle "$(shell 'trap "exit 7" TERM; echo ready; while :; do sleep 1000 & wait; done') | ${2:-.}"
+  bundle "$(shell 'trap "exit 7" TERM; echo ready; sleep 1000 & wait') | ${2:-.}"
   create "$1" && rt start "$1" && wait_until 10 grep -qx ready "$T/$1.out"
 }
 
@@ -198,4 +198,19 @@ fixture() { # NAME [FILTER]
 
 fixture_end() {
   [[ ! -e /proc/$(<"$LAB/pid")/root/run/netns/fixture ]] || lab ip netns del fixture
+}
+
+# In the order in which the shim calls: create, start, delete, delete --force.
+run_fixtures() { # FILTER
+  local file name
+  for file in "$REPO"/test/fixtures/*.json; do
+    name=${file##*/} name=${name%.json}
+    [[ $name != *-exec* ]] || continue
+    printf '%s:\n' "$name"
+    JOINED=$(<"$LAB/pid") fixture "$name" \
+      ".process.args = [\"sh\", \"-c\", \"echo runs; exit 3\"] | del(.process.terminal) | $1"
+    create box && is box created && rt start box && wait_until 10 is box stopped || return 1
+    grep -qx runs "$T/box.out" && rt delete box && rt delete --force box || return 1
+    fixture_end
+  done
 }

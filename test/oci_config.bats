@@ -407,6 +407,10 @@ END
   done
 }
 
+@test "oci: the bundles of podman, containerd and docker, but for their limits" {
+  run_fixtures 'del(.linux.resources)'
+}
+
 # --- hooks, annotations -----------------------------------------------------------------------
 
 @test "oci: hooks: all six kinds, in their order, each with the state on its standard input" {

@@ -86,23 +86,8 @@ AT='.linux.cgroupsPath = "/oci/box"'
   [[ $status -eq 0 && $output == $'full\nno\n1' ]]
 }
 
-# In the order in which the shim calls: create, start, kill, delete, delete --force.
 @test "oci: limits: the bundles of podman, containerd and docker, as they are" {
-  local file name
-  for file in "$REPO"/test/fixtures/*.json; do
-    name=${file##*/} name=${name%.json}
-    [[ $name != *-exec* ]] || continue
-    printf '%s:\n' "$name"
-    JOINED=$(<"$LAB/pid") fixture "$name" '.process.args = ["sh", "-c", "echo runs; exit 3"] | del(.process.terminal)'
-    create box
-    is box created
-    rt start box
-    wait_until 10 is box stopped
-    grep -qx runs "$T/box.out"
-    rt delete box
-    rt delete --force box
-    fixture_end
-  done
+  run_fixtures .
 }
 
 @test "oci: limits: the process files of podman, containerd and docker" {
