@@ -191,7 +191,7 @@ fixture() { # NAME [FILTER]
   touch "$files"/{hosts,hostname,resolv.conf,.containerenv}
   ! grep -q @NETNS@ "$REPO/test/fixtures/$1.json" || lab ip netns add fixture
   sed -e "s#@ROOTFS@#$T/copy#g; s#@FILES@#$files#g; s#@NETNS@#/run/netns/fixture#g; s#@ID@#$id#g" \
-    -e "s#/proc/@PID@/ns/#/proc/${JOINED-self}/ns/#g; s#/proc/@PID@/exe#/bin/true#g" \
+    -e "s#/proc/@PID@/ns/#/proc/${JOINED:-nobody}/ns/#g; s#/proc/@PID@/exe#/bin/true#g" \
     -e "s#@SHORT@#0123456789ab#g; s#\"rootfs\"#\"$T/copy\"#" \
     "$REPO/test/fixtures/$1.json" | jq "${2:-.}" >"$BUNDLE/config.json"
 }
@@ -203,11 +203,12 @@ fixture_end() {
 # In the order in which the shim calls: create, start, delete, delete --force.
 run_fixtures() { # FILTER
   local file name
+  start joined unshare --uts --ipc --net sleep 1000 # a pod's infra container
   for file in "$REPO"/test/fixtures/*.json; do
     name=${file##*/} name=${name%.json}
     [[ $name != *-exec* ]] || continue
     printf '%s:\n' "$name"
-    JOINED=$(<"$LAB/pid") fixture "$name" \
+    JOINED=$pid fixture "$name" \
       ".process.args = [\"sh\", \"-c\", \"echo runs; exit 3\"] | del(.process.terminal) | $1"
     create box && is box created && rt start box && wait_until 10 is box stopped || return 1
     grep -qx runs "$T/box.out" && rt delete box && rt delete --force box || return 1
