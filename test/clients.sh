@@ -250,7 +250,9 @@ compare_lines() { # CLIENT DIR
     name=${name#ONLY } name=${name// /} total=$((total + 1))
     while ! both_are_done "$name" "$2" && kill -0 "${jobs[@]}" 2>/dev/null; do sleep 0.5; done
     if [[ -e $2/only.$name ]]; then
-      tail -n 1 "$2/ours/$name.out" | grep -qx 'status 0' && cp "$2/ours/$name.out" "$2/crun/$name.out"
+      printf 'status 0\n' >"$2/crun/$name.out"
+      ! tail -n 1 "$2/ours/$name.out" | grep -qx 'status 0' ||
+        cp "$2/ours/$name.out" "$2/crun/$name.out"
     fi
     if diff -U 100 --label crun --label ours "$2/crun/$name.out" "$2/ours/$name.out" >"$2/diff" 2>&1
     then

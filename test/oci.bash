@@ -208,6 +208,7 @@ run_fixtures() { # FILTER
     name=${file##*/} name=${name%.json}
     [[ $name != *-exec* ]] || continue
     printf '%s:\n' "$name"
+    # shellcheck disable=SC2154 # start sets pid
     JOINED=$pid fixture "$name" \
       ".process.args = [\"sh\", \"-c\", \"echo runs; exit 3\"] | del(.process.terminal) | $1"
     create box && is box created && rt start box && wait_until 10 is box stopped || return 1
