@@ -409,8 +409,9 @@ END
   [[ $output != EPERM ]]
 }
 
-@test "oci: the bundles of podman, containerd and docker, but for their limits" {
-  run_fixtures 'del(.linux.resources)'
+@test "oci: the bundles of podman, containerd and docker, without their limits" {
+  # A machine may have no controllers, and root there not CAP_SYS_RESOURCE.
+  run_fixtures 'del(.linux.resources, .process.rlimits)'
 }
 
 # --- hooks, annotations -----------------------------------------------------------------------
@@ -503,13 +504,12 @@ HOOK
 }
 
 @test "oci: config.json: a value of the wrong kind" {
+  ours || skip 'crun passes over what it does not understand'
   local filter
   for filter in '.process.args = "sh"' '.process.args = [1]' '.process.env = {}' '.root = "x"' \
     '.process.user.uid = "0"' '.process.user.uid = -1' '.mounts = {}' '.process.terminal = "false"' \
     '.linux.namespaces = "pid"' '.process.rlimits = [{ type: "RLIMIT_NOFILE" , soft: "1", hard: 1 }]'; do
     bundle "$filter"
-    # crun takes a number that is written as text.
-    ours || [[ $filter != *'"0"'* && $filter != *-1* && $filter != *'"1"'* && $filter != *'"false"'* ]] || continue
     fails create --bundle "$BUNDLE" box || { printf 'filter: %s\n' "$filter"; rt delete --force box; return 1; }
   done
 }
@@ -523,12 +523,12 @@ END
 @test "oci: config.json: what cannot be done is refused by name" {
   refusals <<'END'
 nonsense ;; .linux.namespaces[0].type = "nonsense"
-CAP_NONSENSE ;; .process.capabilities.bounding += ["CAP_NONSENSE"] | .process.capabilities.effective += ["CAP_NONSENSE"]
 NONSENSE ;; .process.rlimits = [{ type: "RLIMIT_NONSENSE", soft: 1, hard: 1 }]
 kernel.nonsense ;; .linux.sysctl = { "kernel.nonsense": "1" }
 END
   ours || return 0
   refusals <<'END'
+CAP_NONSENSE ;; .process.capabilities.bounding += ["CAP_NONSENSE"] | .process.capabilities.effective += ["CAP_NONSENSE"]
 apparmor ;; .process.apparmorProfile = "some-profile"
 selinux ;; .process.selinuxLabel = "system_u:system_r:svirt_lxc_net_t:s0:c124,c675"
 mountLabel ;; .linux.mountLabel = "system_u:object_r:svirt_sandbox_file_t:s0"
