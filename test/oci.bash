@@ -185,21 +185,31 @@ with open(sys.argv[2], "wb", 0) as out:
 # Makes $BUNDLE of a client's own config.json (fixtures/README), changed by a jq filter, with what
 # it names: a root, hosts and the like, a network namespace, a hook that succeeds.
 fixture() { # NAME [FILTER]
-  local files=$T/files id
+  # Below /run, because root of a user namespace cannot come to what bats makes.
+  local files=$T/files at=/run/fixture id
   id=$(printf '%064d' 7)
   rm -rf "$BUNDLE" "$files" "$T/copy"
   mkdir -p "$BUNDLE" "$files/shm" "$files/mounts/shm"
   cp -a "$ALPINE" "$T/copy"
   touch "$files"/{hosts,hostname,resolv.conf,.containerenv}
+  # podman hands its layers to the mapped root.
+  ! grep -q uidMappings "$REPO/test/fixtures/$1.json" || chown -R 100000:100000 "$T/copy" "$files"
+  chmod 755 "$T"
+  lab mkdir -p "$at"
+  lab mount --bind "$T" "$at"
   ! grep -q @NETNS@ "$REPO/test/fixtures/$1.json" || lab ip netns add fixture
-  sed -e "s#@ROOTFS@#$T/copy#g; s#@FILES@#$files#g; s#@NETNS@#/run/netns/fixture#g; s#@ID@#$id#g" \
+  sed -e "s#@ROOTFS@#$at/copy#g; s#@FILES@#$at/files#g; s#@NETNS@#/run/netns/fixture#g; s#@ID@#$id#g" \
     -e "s#/proc/@PID@/ns/#/proc/${JOINED:-nobody}/ns/#g; s#/proc/@PID@/exe#/bin/true#g" \
-    -e "s#@SHORT@#0123456789ab#g; s#\"rootfs\"#\"$T/copy\"#" \
+    -e "s#@SHORT@#0123456789ab#g; s#\"rootfs\"#\"$at/copy\"#" \
     "$REPO/test/fixtures/$1.json" | jq "${2:-.}" >"$BUNDLE/config.json"
 }
 
 fixture_end() {
-  [[ ! -e /proc/$(<"$LAB/pid")/root/run/netns/fixture ]] || lab ip netns del fixture
+  lab umount /run/fixture
+  lab rmdir /run/fixture
+  lab test -e /run/netns/fixture || return 0
+  lab ip netns del fixture
+  lab umount /run/netns
 }
 
 # In the order in which the shim calls: create, start, delete, delete --force.
