@@ -35,20 +35,79 @@ c1() {
   refuses help ce "$ALPINE" c1
 }
 
-@test "engine: an unknown command is refused by name" {
-  for words in rm 'rm c1'; do
-    # shellcheck disable=SC2086  # words, not one word
-    refuses "'rm' is neither a command nor a rootfs" ce $words
+@test "engine: --help of a command is about that one; help and version are words, too" {
+  local command
+  for command in list inspect exec start logs update stop kill delete; do
+    try -0 ce "$command" --help
+    [[ ${lines[0]} == "Usage: container_engine $command "* && -z $stderr ]]
+    help=$output
+    try -0 ce help "$command"
+    [[ $output == "$help" ]]
   done
-  refuses 'knows the commands' ce start c1 none
-  refuses "name '--rm'" ce "$ALPINE" --rm c1
-  [[ $stderr == *'options come before'* ]]
+  try -0 ce help stop
+  [[ $output == *SECONDS* && $output != *--cpus* ]]
+  try -0 ce --help
+  help=$output
+  for command in help 'run --help' -h; do
+    # shellcheck disable=SC2086  # words, not one word
+    try -0 ce $command
+    [[ $output == "$help" ]]
+  done
+  try -0 ce version
+  [[ $output == 'container_engine '* ]]
+}
+
+@test "engine: an unknown command is refused by name" {
+  for words in launch 'launch c1'; do
+    # shellcheck disable=SC2086  # words, not one word
+    refuses "neither a command nor a rootfs: 'launch'" ce $words
+  done
+  refuses 'knows the commands' ce launch c1 none
+  refuses "option --rm: options come before" ce "$ALPINE" --rm c1
 }
 
 @test "engine: an unknown option is refused by name" {
   refuses --chocolate ce --chocolate "$ALPINE" c1 none true
-  refuses 'option -it:' ce --rm -it "$ALPINE" c1 none true
+  refuses 'option -x:' ce --rm -ix "$ALPINE" c1 none true
   refuses 'option --chocolate:' ce --chocolate -d "$ALPINE" c1 none true
+  # None is abbreviated.
+  refuses 'option --user-ns:' ce --user-ns on "$ALPINE" c1 none true
+  refuses 'option --mem:' ce --mem 1G "$ALPINE" c1 none true
+}
+
+@test "engine: an option behind the words is named, and not run as a program" {
+  refuses 'option -it: options come before' ce "$ALPINE" c1 none -it sh
+  refuses 'option --rm: options come before' ce "$ALPINE" c1 none --rm true
+  refuses 'option --memory=1G: options come before' ce "$ALPINE" c1 none --memory=1G
+  refuses 'option -e: options come before' ce exec c1 -e A=1 true
+  refuses 'option -t: options come before' ce stop c1 -t 1
+}
+
+# As docker spells them. The way to say it here leads to the same.
+@test "engine: docker's spellings: run, -it, --name, long options" {
+  echo seen >"$BATS_TEST_TMPDIR/f"
+  try -0 ce run -it --rm --name c1 --env A=1 --volume "$BATS_TEST_TMPDIR:/mnt" --workdir /tmp \
+    --user 5:6 --hostname h --userns=on "$ALPINE" none \
+    sh -c 'echo $A; cat /mnt/f; pwd; id -u; id -g; hostname'
+  [[ $output == $'1\nseen\n/tmp\n5\n6\nh' ]]
+  try -0 ce create --interactive --tty --rm "$ALPINE" c1 none true
+  refuses "--pids-limit '0'" ce run --pids-limit 0 "$ALPINE" c1 none true
+  refuses "-m 'x'" ce run -m x "$ALPINE" c1 none true
+}
+
+@test "engine: what docker has and this has not is answered with what to do" {
+  refuses 'no ports' ce -p 80:80 "$ALPINE" c1 none true
+  refuses 'no ports' ce --publish=80:80 "$ALPINE" c1 none true
+  refuses 'auto or none' ce --network host "$ALPINE" c1 none true
+  refuses --cap-add ce --privileged "$ALPINE" c1 none true
+  refuses systemd ce --restart always "$ALPINE" c1 none true
+  refuses 'kill NAME TERM' ce kill -9 c1
+  refuses 'kill NAME TERM' ce kill -s TERM c1
+  refuses rootfs-fetch.sh ce pull alpine
+  refuses rootfs-fetch.sh ce images
+  refuses 'inspect NAME layer' ce cp c1:/f f
+  refuses 'exec NAME' ce attach c1
+  refuses list ce stats
 }
 
 @test "engine: -- ends the engine's options; what follows the address belongs to the command" {
@@ -409,7 +468,8 @@ print(len(got), p.wait())' "$ENGINE" --rm "$ALPINE" c1 none cat
       sh -c 'grep ^SigIgn /proc/self/status; exit 7'
     [[ $output == *0000000000000000 ]]
     try -0 lab "${ignoring[@]}" "$ENGINE" "$mode" --rm "$ALPINE" c1 192.168.1.2 true
-    try -137 lab "${ignoring[@]}" "$ENGINE" "$mode" --rm "$ALPINE" c1 none sh -c 'kill -KILL $$'
+    try -137 lab "${ignoring[@]}" "$ENGINE" "$mode" --rm "$ALPINE" c1 none \
+      sh -c 'sh -c "kill -KILL \$\$; true"; exit $?'
     try -127 lab "${ignoring[@]}" "$ENGINE" "$mode" --rm -d "$ALPINE" c1 none no-such-program
     try -0 lab "${ignoring[@]}" "$ENGINE" "$mode" -d "$ALPINE" c1 none sh -c 'sleep 1; exit 5'
     try -6 lab "${ignoring[@]}" "$ENGINE" exec c1 sh -c 'exit 6'

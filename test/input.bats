@@ -160,7 +160,7 @@ each() { # STATUS WORD ARGUMENT... ::: VALUE...
 
 @test "input: -e, of a new container and in exec" {
   local many=() i
-  for ((i = 0; i < 300; i++)); do many+=(-e "V$i=$i"); done
+  for ((i = 0; i < 600; i++)); do many+=(-e "V$i=$i"); done
   start_idle c0 none
   each 125 -e -e @ "$ALPINE" c1 none true ::: '' = =x == =A=B A ä "$LONG" $'\n' $'\e[2J' -x
   each 125 -e exec -e @ c0 true ::: '' = =x A ä $'\e[2J'
@@ -209,9 +209,9 @@ each() { # STATUS WORD ARGUMENT... ::: VALUE...
     "$T/d:rel" "$T/d:./x" "$T/d:.." "$T/d::ro" "$T/d:/x:" "$T/d:/x:rw2" "$T/d:/x:RO" \
     "$T/d:/x:ro:ro" "$T/d:/x:ro," "$T/d:ä" $'a\nb' $'\e[2J'
   # What only the container's own tree can say: a directory on a file, a file on a directory.
-  each 125 volume -v "$T/@" "$ALPINE" c1 none true ::: d:/etc/passwd f:/etc d:/etc/passwd/x \
+  each 125 mounts -v "$T/@" "$ALPINE" c1 none true ::: d:/etc/passwd f:/etc d:/etc/passwd/x \
     "d:/$LONG" "f:/$LONG" d:/proc/none/x
-  for ((i = 0; i < 40; i++)); do many+=(-v "$T/d:/v$i"); done
+  for ((i = 0; i < 130; i++)); do many+=(-v "$T/d:/v$i"); done
   bad 125 -v "${many[@]}" "$ALPINE" c1 none true
 }
 
@@ -244,7 +244,7 @@ each() { # STATUS WORD ARGUMENT... ::: VALUE...
   bad 125 '' "$ALPINE" c1
   bad 125 '' nonsense
   bad 125 inspect inspect
-  bad 125 inspect inspect a b
+  bad 125 inspect inspect a pid c
   bad 125 exec exec
   bad 125 update update --pids 5
   bad 125 update update --pids 5 a b
@@ -255,7 +255,7 @@ each() { # STATUS WORD ARGUMENT... ::: VALUE...
   bad 125 delete delete
   bad 125 delete delete -f
   bad 125 list list a
-  bad 125 ps ps a
+  bad 125 list ps a
 }
 
 # --- the rootfs -------------------------------------------------------------------------------

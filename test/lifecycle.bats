@@ -210,7 +210,7 @@ strict_json() {
 # Each kind in a line: the host's number, the container's, and whether they differ.
 shows_namespaces() { # PID
   local kind host inside line
-  for kind in cgroup ipc mnt net pid time user uts; do
+  for kind in cgroup ipc mnt net pid user uts; do
     host=$(lab readlink "/proc/self/ns/$kind")
     inside=$(readlink "/proc/$1/ns/$kind")
     line=$(grep -E "^ *$kind " <<<"$output")
@@ -317,6 +317,16 @@ address_of() { # JSON of ip addr
   try -0 ce inspect c1
   [[ $output == *'exited (3)'* && $output == *"$HOST_ROOTFS"* && $output == *'sh -c exit 3'* ]]
   [[ $output == */var/lib/container_engine/c1* && $output != *namespaces* && -z $stderr ]]
+}
+
+@test "lifecycle: inspect NAME KEY: one value" {
+  up "$ALPINE" c1 192.168.1.2
+  for words in "pid $(init_pid c1)" 'address 192.168.1.2' 'status running' "rootfs $ALPINE" \
+    'layer /var/lib/container_engine/c1' 'hostname c1'; do
+    try -0 ce inspect c1 "${words% *}"
+    [[ $output == "${words#* }" ]]
+  done
+  refuses "'nosuch'" ce inspect c1 nosuch
 }
 
 @test "lifecycle: env.sh clean refuses while a container runs, and names it" {
@@ -805,6 +815,66 @@ used_by_engine() { # PID
     [[ $(line_with c3) == *'exited (137)'* && $(listed c3 .status) == 137 ]]
     try -0 ce delete c1 c2 c3
   done
+}
+
+# --- start and logs -------------------------------------------------------------------------
+
+@test "lifecycle: start: once more with its options, words, layer and directory" {
+  mkdir -m 777 "$BATS_TEST_TMPDIR/d"
+  cd "$BATS_TEST_TMPDIR"
+  try -3 ce -e A=1 -v d:/d --hostname h -w /tmp -u 5:6 "$ALPINE" c1 none \
+    sh -c 'echo x >>/d/f; echo "$A" $(hostname) $(pwd) $(id -u) "$#" "$@"; exit 3' sh 'a b' ''
+  cd /
+  try -3 ce start c1
+  [[ $output == '1 h /tmp 5 2 a b ' && $(<"$BATS_TEST_TMPDIR/d/f") == $'x\nx' ]]
+  # Another command, this time.
+  try -0 ce start c1 sh -c 'echo "$A" "$#"' sh 1 2 3
+  [[ $output == '1 3' ]]
+  try -3 ce start c1
+  [[ $output == '1 h /tmp 5 2 a b ' ]]
+  refuses 'no container named c2' ce start c2
+}
+
+@test "lifecycle: start: a shorter command leaves nothing of a longer one" {
+  try -0 ce "$ALPINE" c1 none echo a much longer command with many more words than the next
+  try -0 ce "$ALPINE" c1 none echo short
+  try -0 ce start c1
+  [[ $output == short ]]
+}
+
+@test "lifecycle: start: one with -d runs in the background again; one that runs is refused" {
+  up "$ALPINE" c1 192.168.1.2
+  refuses 'runs already' ce start c1
+  try -0 ce stop c1
+  ce start c1 </dev/null >"$BATS_TEST_TMPDIR/name" 3>&- 4>&-
+  [[ $(<"$BATS_TEST_TMPDIR/name") == c1 && $(state_of c1) == running ]]
+  wait_until 10 said_times 2 c1 '^ready$'
+  try -0 lab ping -c 1 -W 5 192.168.1.2
+}
+
+@test "lifecycle: logs: all, the last lines, of both files" {
+  background "$ALPINE" c1 none sh -c 'seq 250000; echo last'
+  wait_until 30 over c1
+  try -0 ce logs c1
+  [[ ${lines[-1]} == last && $output == "$(lab sh -c 'cd /var/lib/container_engine/c1 && cat log.1 log')" ]]
+  try -0 ce logs -n 2 c1
+  [[ $output == $'250000\nlast' ]]
+  try -0 ce logs -f -n 1 c1 # which is over
+  [[ $output == last ]]
+  try -0 ce "$ALPINE" c2 none true
+  refuses 'without -d' ce logs c2
+}
+
+@test "lifecycle: logs -f: as it is written, until the container ends" {
+  background "$ALPINE" c1 none \
+    sh -c 'echo one; while [ ! -e /stop ]; do sleep 0.1; done; seq 200000; echo last'
+  wait_until 10 said c1 one
+  start logs "$ENGINE" logs -f c1
+  wait_until 10 grep -q one "$BATS_TEST_TMPDIR/logs.out"
+  try -0 ce exec c1 touch /stop
+  ended "$pid"
+  [[ $status -eq 0 && $(tail -n 1 "$BATS_TEST_TMPDIR/logs.out") == last ]]
+  [[ $(sort -u "$BATS_TEST_TMPDIR/logs.out" | wc -l) -eq 200002 ]]
 }
 
 # --- stop -----------------------------------------------------------------------------------

@@ -151,6 +151,28 @@ veths() {
   lab ip link del br-x
 }
 
+@test "network: auto: the lowest address of the bridge's network that no container has" {
+  local i
+  for i in 1 2 3; do
+    try -0 ce -d "$ALPINE" "c$i" auto sleep 1000
+    [[ $(ce inspect "c$i" address) == "192.168.1.$((i + 1))" ]]
+  done
+  try -0 lab ping -c 1 -W 5 192.168.1.4
+  try -0 ce delete -f c2
+  try -0 ce "$ALPINE" c4 auto ip -4 -o addr show eth0
+  [[ $output == *' 192.168.1.3/24 '* ]]
+  try -0 ce delete -f c1 c3 c4
+  # A small network: 10.9.0.1 is the bridge's own, .2 is the only one left.
+  lab ip link add br-s type bridge
+  lab ip addr add 10.9.0.1/30 dev br-s
+  lab ip link set br-s up
+  try -0 ce -d --bridge br-s "$ALPINE" c1 auto sleep 1000
+  [[ $(ce inspect c1 address) == 10.9.0.2 ]]
+  refuses 'no address is free on br-s' ce --bridge br-s "$ALPINE" c2 auto true
+  try -0 ce delete -f c1
+  lab ip link del br-s
+}
+
 @test "network: a bridge that is down is refused" {
   lab ip link set cebr0 down
   refuses 'cebr0 is down' ce "$ALPINE" c1 192.168.1.2 true
