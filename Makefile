@@ -5,24 +5,26 @@
 CC = gcc
 CFLAGS = -O2 -g
 WARNINGS = -std=gnu11 -Wall -Wextra -Wformat=2 -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
-	-Wvla -Wundef
+	-Wvla -Wundef -Wno-missing-field-initializers
 # A new compiler's new warning stops us, and nobody else.
 ifeq ($(CI),true)
 WARNINGS += -Werror
 endif
 PREFIX = /usr/local
+# Linked statically it starts a little faster, where the libraries for that are installed.
+STATIC := $(shell echo 'int main(void) { return 0; }' | $(CC) -static -x c - -o /dev/null 2>/dev/null && \
+	echo -static)
 
 SHELL_FILES = $(wildcard *.sh test/*.sh test/attacks/*.sh test/*.bash) .ci/run
 
 .DELETE_ON_ERROR:
-.PHONY: all demo test check bench figures asan sanitize analyze lint format install clean help
-.PHONY: all demo test check bench attacks lesson grade asan sanitize analyze lint format install clean help
-.PHONY: all demo test test-clients check bench asan sanitize analyze lint format install clean help
+.PHONY: all demo test test-clients check bench figures attacks lesson grade debug asan sanitize analyze \
+	lint format install uninstall clean help
 
 all: container_engine ## build the engine (the default)
 
 container_engine: container_engine.c
-	$(CC) $(WARNINGS) $(CFLAGS) $(CPPFLAGS) $(LDFLAGS) $< -o $@
+	$(CC) $(WARNINGS) $(CFLAGS) $(CPPFLAGS) $(STATIC) $(LDFLAGS) $< -o $@
 
 demo: ## as root: install what is missing, build, set up, and start a shell in a container
 	@test/demo.sh
@@ -44,6 +46,7 @@ bench: ## as root: how fast and how light, next to crun, runc and bwrap (some mi
 
 figures: container_engine ## how long the source is; as root also the figures of a short bench
 	@test/figures.sh
+
 attacks: ## as root: each attack with its wall and without, in a VM; A='forkbomb cpu' for some
 	@./env.sh deps test
 	@$(MAKE) --no-print-directory container_engine
@@ -81,11 +84,44 @@ lint: ## shellcheck and clang-format
 format: ## clang-format container_engine.c
 	clang-format -i container_engine.c test/bench.c
 
-install: container_engine ## copy the engine to $(PREFIX)/bin
-	install -D -m 755 container_engine $(DESTDIR)$(PREFIX)/bin/container_engine
+debug: container_engine-debug ## build container_engine-debug, to be followed with gdb
+
+container_engine-debug: container_engine.c
+	$(CC) $(WARNINGS) -O0 -g3 $(CPPFLAGS) $(LDFLAGS) $< -o $@
+
+# The completion asks the engine for its commands, options and containers.
+define COMPLETION
+_container_engine() {
+    local word=$${COMP_WORDS[COMP_CWORD]} command=$${COMP_WORDS[1]} words
+    case $$word in
+    -*) words=$$($$1 $$command --help 2>/dev/null | grep -oE '^  --?[a-z-]+') ;;
+    *) words=$$($$1 list -q 2>/dev/null)
+       ((COMP_CWORD > 1)) || words+=$$'\n'$$($$1 --help | sed -nE 's/^  ([a-z]+) .*/\1/p') ;;
+    esac
+    COMPREPLY=($$(compgen -W "$$words" -- "$$word") $$(compgen -d -- "$$word"))
+}
+complete -o filenames -F _container_engine container_engine
+endef
+export COMPLETION
+BIN = $(DESTDIR)$(PREFIX)/bin
+MAN = $(DESTDIR)$(PREFIX)/share/man/man8/container_engine.8
+BASH = $(DESTDIR)$(PREFIX)/share/bash-completion/completions/container_engine
+
+install: container_engine ## copy the engine, its two scripts, a man page and completion to $(PREFIX)
+	install -D -m 755 container_engine $(BIN)/container_engine
+	install -D -m 755 env.sh $(BIN)/container_engine-env
+	install -D -m 755 rootfs-fetch.sh $(BIN)/container_engine-rootfs
+	mkdir -p $(dir $(MAN)) $(dir $(BASH))
+	printenv COMPLETION >$(BASH)
+	! command -v help2man >/dev/null || help2man --no-info --section 8 -o $(MAN) \
+		--name 'a container engine in one file' ./container_engine
+
+uninstall: ## take away what install put there
+	rm -f $(BIN)/container_engine $(BIN)/container_engine-env $(BIN)/container_engine-rootfs \
+		$(MAN) $(BASH)
 
 clean: ## remove what was built (env.sh clean removes the bridge)
-	rm -f container_engine container_engine-asan
+	rm -f container_engine container_engine-asan container_engine-debug
 
 help: ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 21
