@@ -123,17 +123,18 @@ enum {
     REPORT_FD = 3,        /* the only descriptor besides 0, 1, 2 that lives until exec */
 };
 
+/* clang-format off */
 /* Namespaces: the file below /proc/PID/ns, the name in OCI's config.json, the flag of clone3(2). */
 static const struct namespace {
     const char *file, *oci_name;
     uint64_t flag;
-}
-namespaces[] = {
+} namespaces[] = {
     {"cgroup", "cgroup", CLONE_NEWCGROUP}, {"ipc", "ipc", CLONE_NEWIPC},
     {"mnt", "mount", CLONE_NEWNS},         {"net", "network", CLONE_NEWNET},
     {"pid", "pid", CLONE_NEWPID},          {"user", "user", CLONE_NEWUSER},
     {"uts", "uts", CLONE_NEWUTS},
 };
+/* clang-format on */
 
 /*
  * A mount inside. type is that of a file system, or "bind" for something that is on the host
@@ -182,30 +183,15 @@ static const char *const device_links[][2] = {
     {"/proc/self/fd/2", "stderr"}, {"pts/ptmx", "ptmx"},
 };
 
+/* clang-format off */
 /* What speaks of the whole machine, whatever the namespace, is hidden or cannot be written. %d
  * stands for the number of each processor. Not every kernel has every part. */
 static const char *const default_masked[] = {
-    "/proc/acpi",
-    "/proc/asound",
-    "/proc/interrupts",
-    "/proc/kcore",
-    "/proc/keys",
-    "/proc/kpagecgroup",
-    "/proc/kpagecount",
-    "/proc/kpageflags",
-    "/proc/latency_stats",
-    "/proc/pagetypeinfo",
-    "/proc/sched_debug",
-    "/proc/scsi",
-    "/proc/slabinfo",
-    "/proc/timer_list",
-    "/proc/timer_stats",
-    "/proc/vmallocinfo",
-    "/sys/dev/block",
-    "/sys/devices/virtual/powercap",
-    "/sys/devices/system/cpu/cpu%d/thermal_throttle",
-    "/sys/firmware",
-    NULL,
+    "/proc/acpi", "/proc/asound", "/proc/interrupts", "/proc/kcore", "/proc/keys",
+    "/proc/kpagecgroup", "/proc/kpagecount", "/proc/kpageflags", "/proc/latency_stats",
+    "/proc/pagetypeinfo", "/proc/sched_debug", "/proc/scsi", "/proc/slabinfo", "/proc/timer_list",
+    "/proc/timer_stats", "/proc/vmallocinfo", "/sys/dev/block", "/sys/devices/virtual/powercap",
+    "/sys/devices/system/cpu/cpu%d/thermal_throttle", "/sys/firmware", NULL,
 };
 static const char *const default_read_only[] = {
     "/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger", NULL,
@@ -224,25 +210,21 @@ struct process_limit {
     rlim_t soft, hard;
 };
 static const struct process_limit default_process_limits[] = {
-    {RLIMIT_CORE, 0, RLIM_INFINITY},
-    {RLIMIT_CPU, RLIM_INFINITY, RLIM_INFINITY},
-    {RLIMIT_DATA, RLIM_INFINITY, RLIM_INFINITY},
-    {RLIMIT_FSIZE, RLIM_INFINITY, RLIM_INFINITY},
-    {RLIMIT_AS, RLIM_INFINITY, RLIM_INFINITY},
-    {RLIMIT_STACK, 8 << 20, RLIM_INFINITY},
-    {RLIMIT_NOFILE, 1024, 1 << 20},
-    {RLIMIT_MEMLOCK, 8 << 20, 8 << 20},
-    {RLIMIT_NICE, 0, 1},
-    {RLIMIT_RTPRIO, 0, 1},
+    {RLIMIT_CORE, 0, RLIM_INFINITY},             {RLIMIT_CPU, RLIM_INFINITY, RLIM_INFINITY},
+    {RLIMIT_DATA, RLIM_INFINITY, RLIM_INFINITY}, {RLIMIT_FSIZE, RLIM_INFINITY, RLIM_INFINITY},
+    {RLIMIT_AS, RLIM_INFINITY, RLIM_INFINITY},   {RLIMIT_STACK, 8 << 20, RLIM_INFINITY},
+    {RLIMIT_NOFILE, 1024, 1 << 20},              {RLIMIT_MEMLOCK, 8 << 20, 8 << 20},
+    {RLIMIT_NICE, 0, 1},                         {RLIMIT_RTPRIO, 0, 1},
 };
 
 /* docker's capabilities, but MKNOD: no device node made inside could be opened. */
 #define CAP(name) (1ULL << CAP_##name)
 enum { BOUNDING, EFFECTIVE, PERMITTED, INHERITABLE, AMBIENT, CAPABILITY_SETS };
-static const uint64_t default_capabilities = CAP(CHOWN) | CAP(DAC_OVERRIDE) | CAP(FOWNER) |
-                                             CAP(FSETID) | CAP(KILL) | CAP(SETGID) | CAP(SETUID) |
-                                             CAP(SETPCAP) | CAP(NET_BIND_SERVICE) | CAP(NET_RAW) |
-                                             CAP(SYS_CHROOT) | CAP(AUDIT_WRITE) | CAP(SETFCAP);
+static const uint64_t default_capabilities =
+    CAP(CHOWN) | CAP(DAC_OVERRIDE) | CAP(FOWNER) | CAP(FSETID) | CAP(KILL) | CAP(SETGID) |
+    CAP(SETUID) | CAP(SETPCAP) | CAP(NET_BIND_SERVICE) | CAP(NET_RAW) | CAP(SYS_CHROOT) |
+    CAP(AUDIT_WRITE) | CAP(SETFCAP);
+/* clang-format on */
 
 /* What a system call filter says to a call: action, if all tests of its arguments hold. */
 struct rule {
@@ -353,26 +335,14 @@ struct container {
     int (*tell)(struct container *c, const char *call, long result); /* --explain */
 };
 
+/* clang-format off */
 static const struct container blank = {
-    .lib_fd = -1,
-    .dir_fd = -1,
-    .cgroup_fd = -1,
-    .pid_fd = -1,
-    .report_fd = -1,
-    .go_fd = -1,
-    .users_fd = -1,
-    .mounts_fd = -1,
-    .tree_fds = {[0 ... MOUNTS - 1] = -1},
-    .join_fd = -1,
-    .stdio = {-1, -1, -1},
-    .ours = {-1, -1, -1},
-    .terminal_fd = -1,
-    .slave_fd = -1,
-    .signal_fd = -1,
-    .log_fd = -1,
-    .running_fd = -1,
-    .made = {.status = -1},
+    .lib_fd = -1, .dir_fd = -1, .cgroup_fd = -1, .pid_fd = -1, .report_fd = -1, .go_fd = -1,
+    .users_fd = -1, .mounts_fd = -1, .tree_fds = {[0 ... MOUNTS - 1] = -1}, .join_fd = -1,
+    .stdio = {-1, -1, -1}, .ours = {-1, -1, -1}, .terminal_fd = -1, .slave_fd = -1,
+    .signal_fd = -1, .log_fd = -1, .running_fd = -1, .made = {.status = -1},
 };
+/* clang-format on */
 
 /* A step returns 0, or -1 when it failed and the reason is noted. about says what it does, look is
  * a command that shows it. An undo is safe when its step ran half, twice, or not at all. */
@@ -1011,12 +981,12 @@ static int open_stdio(struct container *c) {
         if (pipe2(ends, O_CLOEXEC) < 0) return fail(c, "pipe");
         c->stdio[i] = ends[i > 0];
         c->ours[i] = ends[i == 0];
+        if (c->want.detach && i == 0) close_fd(&c->ours[0]); /* an empty input */
         /* The pipes are the container's, so that it can open /dev/stdout. */
         if (c->made.base && fchown(c->stdio[i], (uid_t)(c->made.base + c->want.uid),
                                    (gid_t)(c->made.base + c->want.gid)) < 0)
             return fail(c, "cannot give a pipe to the container");
     }
-    if (c->want.detach) close_fd(&c->ours[0]); /* an empty input */
     return 0;
 }
 
@@ -1575,7 +1545,10 @@ static void open_terminal(struct container *c, int ptmx_fd) {
  */
 static int place_mounts(struct container *c) {
     const struct mount *m = c->want.mounts;
-    must(c, sys_move_mount(c->tree_fds[0], AT_FDCWD, "/"), "mount the root on /");
+    /* Whoever walks out of a chroot would come to what is below the root: on /, to the root again.
+     */
+    const char *const place = c->want.chroot ? "/tmp" : "/";
+    must(c, sys_move_mount(c->tree_fds[0], AT_FDCWD, place), "mount the root on %s", place);
     must(c, fchdir(c->tree_fds[0]), "fchdir to the root");
     for (c->placed = 1; m[c->placed].type; c->placed++) {
         const struct mount *row = &m[c->placed];
@@ -3338,6 +3311,9 @@ int main(int argc, char **argv) {
     while (fd >= 0 && fd <= STDERR_FILENO) fd = open("/dev/null", O_RDWR);
     if (fd < 0) return ENGINE_FAILED;
     close_fd(&fd);
+    bool keep_files = false; /* --without descriptors; else the caller's files are closed at once */
+    for (int i = 1; i < argc; i++) keep_files |= strstr(argv[i], "descriptors") != NULL;
+    if (!keep_files) syscall(SYS_close_range, 3, ~0U, 0);
     for (int i = 0; i < 3; i++)
         if (fstat(i, &s) == 0 && S_ISDIR(s.st_mode))
             die("descriptor %d is a directory: a file, a pipe or a terminal is needed", i);
@@ -3355,13 +3331,13 @@ int main(int argc, char **argv) {
     const bool named = argc > 1 && strcmp(usual(argv[1]), command->name) == 0;
     flags.words = argv + (argc > 0) + named;
     char **words = take_options(command->name, flags.words);
-    if (!it.want.keep_files) /* the caller's files are not ours to keep open */
-        syscall(SYS_close_range, 3, ~0U, 0);
+    if (keep_files && !it.want.keep_files) syscall(SYS_close_range, 3, ~0U, 0); /* only a word */
     int count = 0;
     while (words[count]) count++;
     for (int i = 0; i < count && i <= command->low - (it.want.name != NULL); i++)
-        if (find_option(command->name, words[i]))
-            die("option %s: options come before %s", words[i], command->words);
+        if (find_option(command->name, words[i]) || (words[i][0] == '-' && command->high == 2))
+            die("option %s: %s", words[i],
+                hint(words[i], keep("options come before %s", command->words)));
     if (command->run != run && (count < command->low || count > command->high))
         die("too %s words for %s; see container_engine %s --help",
             count < command->low ? "few" : "many", command->name, command->name);

@@ -71,6 +71,10 @@ static void __attribute__((constructor)) start(void) {
 }
 END
   gcc -shared -fPIC -o "$T/tell.so" "$T/tell.c"
+  # Only a program that is linked dynamically loads it.
+  mkdir "$T/dynamic"
+  gcc "$REPO/container_engine.c" -o "$T/dynamic/container_engine"
+  local ENGINE=$T/dynamic/container_engine
   local -x TELL=$T/told
   ce() { LD_PRELOAD=$T/tell.so lab "$ENGINE" "$@" 3>&- 4>&-; }
   every_command
