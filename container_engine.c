@@ -91,6 +91,7 @@
 #include <sys/utsname.h>
 #include <sys/vfs.h>
 #include <sys/wait.h>
+#include <sys/ttydefaults.h>
 #include <termios.h>
 #include <time.h>
 #include <unistd.h>
@@ -736,7 +737,8 @@ static void ask_child(struct container *c) {
 static int make_steps(struct container *c, const struct step *steps) {
     const struct step *s = steps;
     c->signal_fd = hold_signals();
-    if (c->signal_fd < 0 || leave_ranks(c) < 0) die("signalfd: %s", c->report.why);
+    if (c->signal_fd < 0) fail(c, "signalfd");
+    if (c->signal_fd < 0 || leave_ranks(c) < 0) die("cannot begin: %s", c->report.why);
     while (s->name && begin(c, s->name) == 0 && s->make(c) == 0) s++;
     if (!s->name) return 0;
     ask_child(c);
@@ -2001,6 +2003,17 @@ static void forward(struct container *c, int number) {
         sys_pidfd_send_signal(c->pid_fd, dropped ? SIGKILL : number);
 }
 
+/* Ctrl-C, where the foreground of the container's terminal is its first process, which the kernel
+ * spares when it has no handler. To any other process it would be the end. */
+static void end_by_key(struct container *c, const struct stream *input) {
+    pid_t group = 0;
+    struct termios t;
+    if (c->join_fd < 0 && memchr(input->data, CTRL('C'), input->end) &&
+        ioctl(c->terminal_fd, TIOCGPGRP, &group) == 0 && group == c->made.pid &&
+        tcgetattr(c->slave_fd, &t) == 0 && t.c_lflag & ISIG && !handles_signal(c->made.pid, SIGINT))
+        forward(c, SIGINT);
+}
+
 /* One look at everything, for so many milliseconds (-1: until there is something). Returns whether
  * there was something. */
 static bool relay(struct container *c, struct stream *streams, int milliseconds) {
@@ -2023,6 +2036,7 @@ static bool relay(struct container *c, struct stream *streams, int milliseconds)
     if (poll(p, COUNT(p), milliseconds) <= 0) return false;
     if (p[1].revents && read(c->signal_fd, &s, sizeof s) == sizeof s) forward(c, (int)s.ssi_signo);
     for (int i = 0; i < STREAMS; i++) pump(&streams[i], p[2 + 2 * i].revents, p[3 + 2 * i].revents);
+    if (c->has_terminal && p[2 + 2 * INPUT].revents) end_by_key(c, &streams[INPUT]);
     if (*streams[INPUT].from < 0 && streams[INPUT].start == streams[INPUT].end)
         close_end(&c->ours[0]); /* the end of our input is the end of the program's */
     if (c->want.detach && p[2 + 2 * OUTPUT].revents) turn_log(c);
@@ -2401,9 +2415,9 @@ static void need_container(struct container *c, const char *name, bool running) 
     check_name("name", name);
     need_lock(c);
     sweep(c, name, false);
-    const bool there = open_container(c, name);
     unlock_host(c);
-    if (!there) die("there is no container named %s; see container_engine list", name);
+    if (!open_container(c, name))
+        die("there is no container named %s; see container_engine list", name);
     if (running && c->pid_fd < 0)
         die("container %s is not running: it is %s", name, describe(&c->made));
 }
@@ -2869,9 +2883,9 @@ static const struct option {
     {"--explain", NULL, "run exec ", "say what is done, each step and call", take_explain, &it},
     {"--step", NULL, "run exec ", "the same, and wait for Enter at each step", take_explain, &it},
     {"--without", "WALL,...", "run ", "leave walls out, to see what they do", take_without, &it},
-    {"-i", NULL, "run exec ", NULL, NULL, &flags.ignored},
+    {"-i", NULL, "run exec start ", NULL, NULL, &flags.ignored},
     {"-t", NULL, "run exec ", NULL, NULL, &flags.ignored},
-    {"-a", NULL, "list ", NULL, NULL, &flags.ignored},
+    {"-a", NULL, "list start ", NULL, NULL, &flags.ignored},
     {"-q", NULL, "list ", "print names only", NULL, &flags.quiet},
     {"--json", NULL, "list ", "for programs", NULL, &flags.json},
     {"-n", "LINES", "logs ", "only the last ones", take_whole, &flags.lines},
@@ -2888,21 +2902,40 @@ static const char *const spellings[][2] = {
     {"--tty", "-t"},    {"--all", "-a"},     {"--quiet", "-q"},          {"--tail", "-n"},
     {"--follow", "-f"}, {"--force", "-f"},   {"--time", "-t"},           {"-h", "--help"},
     {"ls", "list"},     {"ps", "list"},      {"rm", "delete"},           {"create", "run"},
+    {"--chdir", "-w"},  {"--cwd", "-w"},
 };
 
-/* What is docker's, and not here: what to do instead. */
+/* What others have, and this has not: what to do instead. */
 static const char *const hints[][2] = {
-    {"-p -P --publish --publish-all ",
+    {"-p -P --publish --publish-all --expose port ",
      "there are no ports: the host reaches the container's address"},
-    {"--network --net --link ", "the word after <name> says it: <ip>, auto or none"},
+    {"--network --net --link --ip --dns --add-host ",
+     "the word after <name> says it: <ip>, auto or none"},
     {"--privileged ", "--cap-add ALL --seccomp off --userns off comes near"},
+    {"--security-opt ", "see --seccomp, --cap-drop and --userns"},
     {"--restart ", "nobody starts a container again: systemd(1) could"},
+    {"--pid --ipc --uts --cgroupns --unshare-all --unshare-net --unshare-pid --unshare-user ",
+     "each container has its own; --without leaves one out"},
+    {"--memory-swap --cpu-shares --cpuset-cpus --cpu-quota --ulimit --shm-size --storage-opt ",
+     "the limits are --cpus, --memory (there is no swap) and --pids"},
+    {"--mount --tmpfs --bind --ro-bind --dev-bind --device --gpus --volumes-from volume ",
+     "see -v HOST:/CONTAINER[:ro]"},
+    {"--entrypoint --init ", "what runs, as the first process, are the words after <ip>"},
+    {"--env-file --setenv ", "see -e KEY=VALUE"},
+    {"-f --format --filter --latest -l ", "see list --json, and inspect NAME KEY"},
     {"-s -9 --signal ", "the signal comes after the name, as in kill NAME TERM"},
-    {"pull push build images image ",
+    {"pull push build images image load import login search tag history rmi ",
      "rootfs-fetch.sh makes a rootfs, also from a registry's image"},
-    {"attach ", "see logs -f, or exec NAME for a shell inside"},
-    {"cp ", "see -v, or what is written in the directory that inspect NAME layer prints"},
+    {"attach wait ", "see logs -f, or exec NAME for a shell inside"},
+    {"cp commit diff export save ",
+     "what is written inside is below the directory that inspect NAME layer prints; see also -v"},
     {"top stats ", "see list, and exec NAME top"},
+    {"restart ", "stop NAME, then start NAME"},
+    {"rename ", "delete NAME, and start another"},
+    {"pause unpause ", "see kill NAME STOP, and CONT"},
+    {"network info system ", "see list, env.sh status, env.sh check"},
+    {"container ", "leave that word out"},
+    {"compose pod swarm ", "each container is started by a line of its own"},
 };
 
 static int run(struct container *c, char **argv), exec_in(struct container *c, char **argv),
@@ -3335,7 +3368,9 @@ int main(int argc, char **argv) {
     int count = 0;
     while (words[count]) count++;
     for (int i = 0; i < count && i <= command->low - (it.want.name != NULL); i++)
-        if (find_option(command->name, words[i]) || (words[i][0] == '-' && command->high == 2))
+        if ((find_option(command->name, words[i]) &&
+             !(command->run == run && hint(words[0], NULL))) ||
+            (words[i][0] == '-' && command->high == 2))
             die("option %s: %s", words[i],
                 hint(words[i], keep("options come before %s", command->words)));
     if (command->run != run && (count < command->low || count > command->high))

@@ -164,8 +164,8 @@ calls() { # engine|child
       name = $1
       n[name]++
       if (name == "execve" && / = 0$/) { if (who == "child") exit; on = 0 }
-      if (/^fcntl\(2, F_GETFD\)/) on = who != "back"
-      if (name == "signalfd4") on = who == "back"
+      if (/^openat\(AT_FDCWD, "\/dev\/null", O_RDWR\)/) on = who != "back"
+      if (name == "poll" && /\], 10, /) on = who == "back" # serve: all streams at once
       if (on && name !~ without && !/TCGETS/) print name, n[name], $0
     }' "$T/log"
 }
@@ -202,7 +202,7 @@ sweep() { # engine|child
   forget
   while read -r name n _; do
     ((++i % ${CE_FAULTS:-1} == 0)) || continue
-    "trace_$who" -e "trace=$name,execve,fcntl,signalfd4" \
+    "trace_$who" -e "trace=$name,execve,openat,poll" \
       -e "inject=$name:error=$(usual_error "$name"):when=$n"
     why=$(verdict) || {
       wrong=$((wrong + 1))
@@ -227,7 +227,7 @@ STEPS='claim|cgroup|clone|users|network|layer|go'
 STEPS+='|private|mounts|pivot|hostname|caps|seccomp|exec'
 STEPS+="|-v '.*'|rootfs '.*'|there is no bridge|socket|/proc/self/ns/mnt|/var/lib/container_engine"
 STEPS+='|join|terminal|cannot join c1|container c1|the cgroup of container c1'
-STEPS+='|pipe|fork|cannot tell whether c1 runs'
+STEPS+='|pipe|fork|cannot tell whether c1 runs|cannot begin|enter|out of memory|neither a command nor a rootfs'
 
 # How a run must end in which a call failed. Status 125 with one line that names the step and the
 # errno, no layer left; or, where the failure does no harm, as a clean run ends, walls and all.

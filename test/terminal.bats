@@ -423,7 +423,7 @@ ends_of() { # LETTERS
     type_in "echo sh\"\"ell-$i"
     sees "^shell-$i"
   done
-  try -1 on_screen got-
+  try -1 on_screen 'got-[^\\]'
   try -0 ce delete -f c1
   clean_screen
   # The same when the engine was in the foreground, and its output is a pipe, and it is stopped.
@@ -435,7 +435,7 @@ ends_of() { # LETTERS
     type_in "echo sh\"\"ell-$i"
     sees "^shell-$i"
   done
-  try -1 on_screen got-
+  try -1 on_screen 'got-[^\\]'
   kill -CONT -- "-$group"
   try -0 ce delete -f c2
   clean_screen
