@@ -239,7 +239,7 @@ struct rule {
     } tests[6];
 };
 
-enum { MOUNTS = 240, PATHS = 128, VARIABLES = 512, SETTINGS = 48, GROUPS = 64, LIMITS = 16 };
+enum { MOUNTS = 120, PATHS = 128, VARIABLES = 512, SETTINGS = 48, GROUPS = 64, LIMITS = 16 };
 
 /* What was asked for, by options or by OCI's config.json. When the first step is taken it is
  * complete, and nobody writes to it any more. */
@@ -497,6 +497,7 @@ static bool is_below(const char *path, const char *dir) {
 static int make_file_system(const struct mount *m) {
     char options[256], *rest = options, *option;
     int tree_fd = -1, fs_fd = (int)syscall(SYS_fsopen, m->type, FSOPEN_CLOEXEC);
+    if (fs_fd < 0) return -1;
     long result = syscall(SYS_fsconfig, fs_fd, FSCONFIG_SET_STRING, "source", m->source, 0);
     COPY(options, m->data ? m->data : "");
     while (result == 0 && (option = strsep(&rest, ",")) != NULL && *option) {
@@ -512,11 +513,14 @@ static int make_file_system(const struct mount *m) {
     return tree_fd;
 }
 
-/* When the process began, in ticks since boot: field 22 of proc_pid_stat(5). -1: it is dead. */
+/* When the process began, in ticks since boot: field 22 of proc_pid_stat(5). -1: it is dead; -2:
+ * nobody can tell. */
 static long long start_time(long long pid) {
     char path[64], text[1024];
     snprintf(path, sizeof path, "/proc/%lld/stat", pid);
-    if (pid <= 0 || read_file(AT_FDCWD, path, text, sizeof text) < 0) return -1;
+    if (pid <= 0) return -1;
+    if (read_file(AT_FDCWD, path, text, sizeof text) < 0)
+        return errno == ENOENT || errno == ESRCH ? -1 : -2;
     char *at = strrchr(text, ')'); /* the name, in brackets, may be anything; the state follows */
     if (!at || strchr("ZX", at[2])) return -1;
     for (int field = 2; field < 22 && at; field++) at = strchr(at + 1, ' ');
@@ -784,7 +788,10 @@ static const char *cgroup_mount(void) {
     static const char *found = "";
     struct statfs f;
     for (size_t i = 0; i < COUNT(places) && !*found; i++)
-        if (statfs(places[i], &f) == 0 && f.f_type == CGROUP2_SUPER_MAGIC) found = places[i];
+        if (statfs(places[i], &f) < 0)
+            return ""; /* with the reason in errno */
+        else if (f.f_type == CGROUP2_SUPER_MAGIC)
+            found = places[i];
     return found;
 }
 
@@ -808,6 +815,7 @@ static int open_directory(struct container *c) {
         refuse(c, "a container named %s runs already", name);
     else if (flock(c->dir_fd, LOCK_EX | LOCK_NB) == 0)
         return 0;
+    if (c->fresh) unlinkat(c->lib_fd, name, AT_REMOVEDIR);
     close_fd(&c->dir_fd);
     return c->report.why[0] ? -1 : 1;
 }
@@ -1003,6 +1011,7 @@ static int open_stdio(struct container *c) {
  */
 static int clone_child(struct container *c) {
     const bool users = c->want.namespaces & CLONE_NEWUSER;
+    const bool quota = users && c->want.settings->file; /* not --without limits */
     /* Without an address nobody but the child needs its network: it makes that while we go on. */
     const uint64_t later = c->want.address[0] || c->want.bundle ? 0 : CLONE_NEWNET;
     int report[2] = {-1, -1}, sockets[2] = {-1, -1};
@@ -1012,7 +1021,7 @@ static int clone_child(struct container *c) {
     if (pipe2(report, O_CLOEXEC) < 0 ||
         socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets) < 0)
         fail(c, "pipe");
-    else if (users && (prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP) < 0 ||
+    else if (quota && (prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP) < 0 ||
                        setresuid((uid_t)-1, (uid_t)c->made.base, (uid_t)-1) < 0))
         fail(c, "setresuid");
     else
@@ -1032,11 +1041,12 @@ static int clone_child(struct container *c) {
     c->report_fd = report[0];
     c->go_fd = sockets[1];
     for (int i = 0; i < 3; i++) close_fd(&c->stdio[i]);
-    if (users && (setresuid((uid_t)-1, 0, (uid_t)-1) < 0 || prctl(PR_SET_SECUREBITS, 0) < 0))
+    if (quota && (setresuid((uid_t)-1, 0, (uid_t)-1) < 0 || prctl(PR_SET_SECUREBITS, 0) < 0))
         return fail(c, "cannot be root again");
     if (pid < 0) return -1;
     c->made.pid = pid;
     c->made.start = start_time(pid);
+    if (c->made.start == -2) return fail(c, "/proc/%d/stat", pid);
     c->pid_fd = sys_pidfd_open(pid);
     return c->pid_fd < 0 ? fail(c, "pidfd_open") : 0;
 }
@@ -1153,12 +1163,14 @@ static void remove_network(struct container *c) {
 
 /* The host's name servers. One on the host's loopback is not ours to reach; systemd-resolved is
  * such a one, and keeps the real ones elsewhere. When all fails, public ones, as docker does. */
-static void read_name_servers(char *text, size_t size) {
+static int read_name_servers(struct container *c, char *text, size_t size) {
     static const char local[] = "nameserver 127.";
-    read_file(AT_FDCWD, "/etc/resolv.conf", text, size);
+    if (read_file(AT_FDCWD, "/etc/resolv.conf", text, size) < 0 && errno != ENOENT)
+        return fail(c, "/etc/resolv.conf");
     if (strstr(text, local)) read_file(AT_FDCWD, "/run/systemd/resolve/resolv.conf", text, size);
     if (!strstr(text, "nameserver") || strstr(text, local))
         snprintf(text, size, "nameserver 8.8.8.8\nnameserver 1.1.1.1\n");
+    return 0;
 }
 
 /* /etc/hosts and /etc/resolv.conf: files of ours over those of the rootfs, which may be missing or
@@ -1169,8 +1181,8 @@ static int write_own_file(struct container *c, const char *name) {
         snprintf(text, sizeof text, "127.0.0.1 localhost\n::1 localhost ip6-localhost\n%s %s %s\n",
                  c->want.address[0] ? c->want.address : "127.0.1.1", c->want.hostname,
                  c->want.name);
-    else
-        read_name_servers(text, sizeof text);
+    else if (read_name_servers(c, text, sizeof text) < 0)
+        return -1;
     if (read_file(c->dir_fd, name, before, sizeof before) > 0 && strcmp(text, before) == 0)
         return 0;
     int fd = openat(c->dir_fd, name, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0644);
@@ -1196,8 +1208,9 @@ static int open_bind(struct container *c, const struct mount *m) {
     if (m->source[0] != '/' && write_own_file(c, m->source) < 0) return -1;
     int tree_fd = sys_open_tree(c->dir_fd, m->source, deep);
     if (tree_fd < 0) return fail(c, "%s", m->source);
-    if (m->data && (sscanf(m->data, "%u:%u", &major, &minor) != 2 || fstat(tree_fd, &s) < 0 ||
-                    s.st_rdev != makedev(major, minor)))
+    if (m->data && fstat(tree_fd, &s) < 0) return close_fd(&tree_fd), fail(c, "%s", m->source);
+    if (m->data &&
+        (sscanf(m->data, "%u:%u", &major, &minor) != 2 || s.st_rdev != makedev(major, minor)))
         return close_fd(&tree_fd), refuse(c, "%s is not the device of that name", m->source);
     if (c->users_fd < 0) a.attr_set &= ~(uint64_t)MOUNT_ATTR_IDMAP;
     if (a.attr_set & MOUNT_ATTR_IDMAP) a.userns_fd = (uint64_t)c->users_fd;
@@ -1254,7 +1267,9 @@ static int mount_overlay(struct container *c) {
                     c->want.lib_dir);
     close_fd(&c->tree_fds[0]);
     c->tree_fds[0] = fd;
-    if (fstatfs(fd, &f) == 0 && !(f.f_flags & ST_RDONLY)) return 0;
+    umount2("lower", DETACH); /* the overlay holds it */
+    if (fstatfs(fd, &f) < 0) return fail(c, "statfs of the overlay");
+    if (!(f.f_flags & ST_RDONLY)) return 0;
     errno = ENOSPC; /* overlayfs says nothing when it cannot make its work directory */
     return fail(c, "mount overlay: %s cannot be written", c->want.lib_dir);
 }
@@ -1351,10 +1366,14 @@ static int note_start(struct container *c) {
     COPY(m->command, c->want.argv[0] ? "" : "(shell)");
     for (char **word = c->want.argv; *word && n < sizeof m->command; word++)
         n += (size_t)snprintf(m->command + n, sizeof m->command - n, "%s%s", n ? " " : "", *word);
-    if (write_state(c) < 0) return fail(c, "cannot write the state of %s", c->want.name);
-    if (c->running_fd >= 0 && write(c->running_fd, "", 1) < 0)
-        return refuse(c, "the process that started us is gone");
-    return 0;
+    if (write_state(c) < 0)
+        fail(c, "cannot write the state of %s", c->want.name);
+    else if (c->running_fd >= 0 && write(c->running_fd, "", 1) < 0)
+        refuse(c, "the process that started us is gone");
+    else
+        return 0;
+    m->remove = c->fresh; /* nobody was told that it ran */
+    return -1;
 }
 
 /*
@@ -1374,7 +1393,8 @@ static int go(struct container *c) {
     if (c->asks) {
         int fds[2] = {-1, -1};
         if (await(c, c->go_fd) < 0) return -1;
-        if (pass_fds(c->go_fd, 0, fds, 2) <= 0) return child_died(c);
+        const int word = pass_fds(c->go_fd, 0, fds, 2);
+        if (word <= 0) return word < 0 ? fail(c, "hear the child") : child_died(c);
         c->terminal_fd = fds[0];
         c->slave_fd = fds[1];
         if (c->has_terminal && fcntl(c->terminal_fd, F_SETFL, O_NONBLOCK) < 0)
@@ -1504,7 +1524,7 @@ static void hide(struct container *c, const char *path) {
         close_fd(&tree_fd);
         tree_fd = empty_fd < 0 ? make_file_system(&empty) : sys_open_tree(empty_fd, "", 0);
         result = tree_fd < 0 ? -1 : sys_move_mount(tree_fd, at_fd, "");
-        if (empty_fd < 0) empty_fd = dup(tree_fd);
+        if (result == 0 && empty_fd < 0) empty_fd = dup(tree_fd);
     }
     must(c, result, "mask %s", path);
     close_fd(&tree_fd);
@@ -1558,6 +1578,7 @@ static int place_mounts(struct container *c) {
         attach(c, c->tree_fds[c->placed], is_bind(row) ? row->source : row->type, row->target);
     }
     int dev_fd = open_place(c, "/dev", c->tree_fds[0]);
+    need(c, dev_fd, "open /dev");
     for (size_t i = 0; i < COUNT(device_links); i++)
         if (symlinkat(device_links[i][0], dev_fd, device_links[i][1]) < 0 && errno != EEXIST)
             must(c, -1, "symlink /dev/%s", device_links[i][1]);
@@ -2199,13 +2220,17 @@ static int read_state(struct made *m, int lib_fd, const char *name) {
 /* Process numbers, and their start times, begin anew with each boot. random(4) */
 static const char *this_boot(void) {
     static char boot[37];
-    if (!boot[0]) read_file(AT_FDCWD, "/proc/sys/kernel/random/boot_id", boot, sizeof boot);
+    static const char file[] = "/proc/sys/kernel/random/boot_id";
+    if (!boot[0] && read_file(AT_FDCWD, file, boot, sizeof boot) <= 0)
+        die("%s: %s", file, strerror(errno));
     return boot;
 }
 
 /* Numbers are given out again; number, start and boot together are not. */
 static bool is_alive(const struct made *m, long long pid, long long start) {
-    return pid > 0 && start > 0 && strcmp(m->boot, this_boot()) == 0 && start_time(pid) == start;
+    if (pid <= 0 || start <= 0 || strcmp(m->boot, this_boot()) != 0) return false;
+    const long long is = start_time(pid);
+    return is == start || is == -2; /* in doubt it lives: then nothing is taken from it */
 }
 static bool runs(const struct made *m) {
     return is_alive(m, m->pid, m->start);
@@ -2250,17 +2275,32 @@ static void set_aside(struct container *c) {
              keep(".deleted.%s.%d.%lld", c->want.name, getpid(), c->made.start));
 }
 
-/* Remove what was set aside, by us or by somebody who was killed then; not under the lock. On the
- * host lower is empty: were a rootfs still attached to it, it would be emptied. */
+/* Remove what was set aside, by us or by somebody who was killed then; not under the lock. A layer
+ * in which nothing was written goes at once, another one by rm(1). On the host lower is empty: were
+ * a rootfs still attached to it, it would be emptied. */
 static int remove_set_aside(struct container *c) {
+    static const char *const parts[] = {"state",
+                                        "hosts",
+                                        "resolv.conf",
+                                        /* and directories: */ "lower",
+                                        "upper",
+                                        "work/work/incompat/volatile",
+                                        "work/work/incompat",
+                                        "work/work",
+                                        "work"};
     char *argv[] = {"rm", "-rf", "--one-file-system", "--", NULL, NULL};
     int result = 0;
     DIR *dir = opendir(c->want.lib_dir);
     for (struct dirent *e; dir && (e = readdir(dir)) != NULL;) {
         if (strncmp(e->d_name, ".deleted.", 9) != 0) continue;
         const char *path = argv[4] = keep("%s/%s", c->want.lib_dir, e->d_name);
-        if ((rmdir(keep("%s/lower", path)) < 0 && errno == EBUSY) ||
-            start_program(c, argv, "", -1) < 0 || await_program(c, INT_MAX / 1000) < 0)
+        int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        bool mounted = false;
+        for (size_t i = 0; i < COUNT(parts); i++)
+            mounted |= unlinkat(fd, parts[i], i < 3 ? 0 : AT_REMOVEDIR) < 0 && errno == EBUSY;
+        close_fd(&fd);
+        if (!mounted && rmdir(path) == 0) continue;
+        if (mounted || start_program(c, argv, "", -1) < 0 || await_program(c, INT_MAX / 1000) < 0)
             result = refuse(c, "%s cannot be emptied: see lsattr(1), findmnt(8)", path);
     }
     if (dir) closedir(dir);
@@ -2396,17 +2436,17 @@ static bool open_container(struct container *c, const char *name) {
     if (c->dir_fd < 0) return false;
     if (read_state(&c->made, c->lib_fd, name) < 0 && errno != ENOENT)
         die("%s/%s/state: %s", c->want.lib_dir, name, strerror(errno));
-    c->pid_fd = runs(&c->made) ? sys_pidfd_open(c->made.pid) : -1;
-    if (c->pid_fd >= 0) c->cgroup_fd = open(c->made.cgroup, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (!runs(&c->made)) return true;
+    c->pid_fd = sys_pidfd_open(c->made.pid);
+    c->cgroup_fd = open(c->made.cgroup, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (!runs(&c->made)) /* it has ended meanwhile, and the number may be another's */
         close_fd(&c->pid_fd), close_fd(&c->cgroup_fd);
-    else if (c->pid_fd < 0)
-        die("container %s: %s", name, strerror(errno));
     return true;
 }
 
 static void close_container(struct container *c) {
-    int *const fds[] = {&c->dir_fd, &c->pid_fd, &c->cgroup_fd, &c->join_fd};
+    int *const fds[] = {&c->dir_fd,  &c->pid_fd,    &c->cgroup_fd,
+                        &c->join_fd, &c->signal_fd, &c->running_fd};
     for (size_t i = 0; i < COUNT(fds); i++) close_fd(fds[i]);
 }
 
@@ -2418,6 +2458,7 @@ static void need_container(struct container *c, const char *name, bool running) 
     unlock_host(c);
     if (!open_container(c, name))
         die("there is no container named %s; see container_engine list", name);
+    if (c->pid_fd < 0 && runs(&c->made)) die("container %s: %s", name, strerror(errno));
     if (running && c->pid_fd < 0)
         die("container %s is not running: it is %s", name, describe(&c->made));
 }
@@ -2443,7 +2484,7 @@ static const char *show(const struct container *c, const char *key) {
     if (strcmp(key, "status") == 0) return describe(&c->made);
     if (strcmp(key, "layer") == 0) return keep("%s/%s", c->want.lib_dir, c->want.name);
     if (strcmp(key, "cpu") == 0) return keep("%.1f%%", cpu_percent(c));
-    if (strcmp(key, "pid") == 0 && c->pid_fd < 0) return "-";
+    if (strcmp(key, "pid") == 0 && !runs(&c->made)) return "-";
     if (strcmp(key, "address") == 0 && !c->made.address[0]) return "none";
     if (strcmp(key, "started") == 0)
         return strftime(text, sizeof text, "%m-%d %H:%M:%S", localtime(&started)) && started
@@ -3186,6 +3227,7 @@ static void check_address(struct wanted *w) {
     struct in_addr address = {0};
     int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     const bool chosen = strcmp(text, "auto") != 0; /* else see look_at_others */
+    if (fd < 0) die("socket: %s", strerror(errno));
     if (chosen && inet_pton(AF_INET, text, &address) != 1)
         die("address '%s': an IPv4 address such as 192.168.1.2 is needed, auto or none", text);
     const uint32_t bridge = bridge_number(fd, w->bridge, SIOCGIFADDR);
@@ -3255,6 +3297,7 @@ static void detach(struct container *c) {
         return;
     }
     const ssize_t n = read(running[0], &byte, 1);
+    close(running[0]);
     if (n == 1 && puts(c->want.name) >= 0 && fflush(stdout) == 0) exit(0);
     if (n != 0) { /* running where nobody was told of it is worse than not running */
         warn("cannot tell whether %s runs: %s", c->want.name, strerror(errno));
@@ -3270,7 +3313,9 @@ static int start_container(struct container *c) {
         if (m->type[0] == 'r' && access(m->source, F_OK) < 0)
             die("-v '%s': %s", m->source, strerror(errno));
     if (c->want.address[0]) check_address(&c->want);
-    if (!cgroup_mount()[0]) die("no cgroup2 is mounted at /sys/fs/cgroup: see env.sh check");
+    errno = ENOENT;
+    if (!cgroup_mount()[0])
+        die("no cgroup2 on /sys/fs/cgroup: %s; see env.sh check", strerror(errno));
     check_root();
     decide_users(c);
     tell_left_out();
@@ -3542,7 +3587,7 @@ static void leave_out(struct container *c) {
     struct wanted *w = &c->want;
     for (size_t i = 0; i < COUNT(walls); i++)
         if (is_left_out(walls[i].name)) w->namespaces &= ~walls[i].flag;
-    if (is_left_out("net") && w->address[0]) die("--without net: give none as the address");
+    if (is_left_out("net")) w->address = ""; /* it has the host's */
     if (is_left_out("pid") || is_left_out("proc")) share_mount(w, "/proc");
     if (is_left_out("net")) share_mount(w, "/sys");
     if (is_left_out("cgroup")) share_mount(w, "/sys/fs/cgroup");

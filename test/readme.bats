@@ -59,9 +59,8 @@ in_code() { # TEXT
 @test "readme: every command of --help" {
   local command n=0
   [[ -n ${ENGINE-} ]] || { ENGINE=$BATS_TEST_TMPDIR/engine; gcc container_engine.c -o "$ENGINE"; }
-  for command in $("$ENGINE" --help |
-    sed -n 's/^ *container_engine \([a-z|]*|[a-z|]*\) .*/\1/p; s/.*(also: \([a-z]*\)).*/\1/p' |
-    tr '|' ' '); do
+  for command in $("$ENGINE" --help | sed -nE '/^  list /,$s/^  ([a-z]+) .*/\1/p; s/.*\(also: ([a-z, ]*)\).*/\1/p' |
+    tr -d ,); do
     grep -qE -- "^\|.*\`$command( |\`)" README.md || { printf 'no row: %s\n' "$command"; return 1; }
     n=$((n + 1))
   done
