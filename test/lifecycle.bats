@@ -1044,7 +1044,7 @@ said_times() { # COUNT NAME WORD
   for bad in 0 65 999 15x 1.5 SIG NOSUCH SIGNOSUCH '' ' 9' 99999999999999999999; do
     refuses signal ce kill c1 "$bad"
   done
-  refuses option ce kill c1 -9
+  refuses "signal '-9'" ce kill c1 -9
   refuses many ce kill c1 TERM c2
   [[ $(state_of c1) == running ]]
   try -1 said c1 'got TERM'
@@ -1179,7 +1179,7 @@ said_times() { # COUNT NAME WORD
   up "$ALPINE" c1 none
   refuses many ce list c1
   refuses few ce inspect
-  refuses many ce inspect c1 c2
+  refuses "'c2'" ce inspect c1 c2
   refuses few ce exec
   refuses few ce stop
   refuses --cpus ce list --cpus 1
@@ -1326,7 +1326,7 @@ said_one_line() { # TAG STATUS...
   hold readlink inspect inspect c1
   inspect=$pid
   # It has made its directory, and not locked it yet.
-  hold mkdir:/var/lib/container_engine/c2 c2 "$ALPINE" c2 192.168.1.3 echo hello
+  hold mkdirat:c2 c2 "$ALPINE" c2 192.168.1.3 echo hello
   kill -CONT "$(stopped_by inspect)"
   sleep 0.5 # it may wait for c2, or not
   let_go c2 "$pid"
