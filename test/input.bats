@@ -211,7 +211,7 @@ each() { # STATUS WORD ARGUMENT... ::: VALUE...
   # What only the container's own tree can say: a directory on a file, a file on a directory.
   each 125 mounts -v "$T/@" "$ALPINE" c1 none true ::: d:/etc/passwd f:/etc d:/etc/passwd/x \
     "d:/$LONG" "f:/$LONG" d:/proc/none/x
-  for ((i = 0; i < 130; i++)); do many+=(-v "$T/d:/v$i"); done
+  for ((i = 0; i < 260; i++)); do many+=(-v "$T/d:/v$i"); done
   bad 125 -v "${many[@]}" "$ALPINE" c1 none true
 }
 
@@ -334,7 +334,8 @@ each() { # STATUS WORD ARGUMENT... ::: VALUE...
 
 @test "input: a rootfs on a file system that cannot be one" {
   each 125 layer -- @ c1 none true ::: /proc /proc/self/fd
-  each 125 userns -- @ c1 none true ::: /sys /dev/pts /sys/fs/cgroup
+  each 125 "--userns off" -- @ c1 none true ::: /sys /dev/pts /sys/fs/cgroup
+  each 127 true --userns off -- @ c1 none true ::: /sys /dev/pts /sys/fs/cgroup
 }
 
 # --- the command ------------------------------------------------------------------------------
