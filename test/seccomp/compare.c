@@ -2,7 +2,7 @@
  * The engine's seccomp compiler against libseccomp: both make a BPF program of the profile in a
  * config.json, and both programs must say the same to every system call, with a grid of arguments.
  *
- *   gcc seccomp_compare.c -lseccomp -o compare && ./compare config.json...
+ *   gcc seccomp_compare.c -lseccomp -o compare && ./compare config.json   (one: the filter step keeps its program)
  */
 #define _GNU_SOURCE
 #include <seccomp.h>
@@ -129,6 +129,7 @@ static unsigned long compare(const char *path) {
 }
 
 int main(int argc, char **argv) {
-    for (int i = 1; i < argc; i++) compare(argv[i]);
+    if (argc != 2) die("one config.json is needed");
+    compare(argv[1]);
     return 0;
 }
