@@ -239,7 +239,7 @@ struct rule {
     } tests[6];
 };
 
-enum { MOUNTS = 120, PATHS = 128, VARIABLES = 512, SETTINGS = 48, GROUPS = 64, LIMITS = 16 };
+enum { MOUNTS = 240, PATHS = 128, VARIABLES = 512, SETTINGS = 48, GROUPS = 64, LIMITS = 16 };
 
 /* What was asked for, by options or by OCI's config.json. When the first step is taken it is
  * complete, and nobody writes to it any more. */
