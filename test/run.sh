@@ -69,7 +69,8 @@ summary() {
 main() {
   local file here=() vm=()
   ((EUID == 0)) || { printf 'run.sh: the tests need root: sudo make test\n' >&2; exit 1; }
-  (($#)) || set -- test/*.bats
+  # grade.bats builds and tries an engine for each lesson, which takes the VM half an hour.
+  (($#)) || { shopt -s extglob && set -- test/!(grade).bats; }
   for file; do
     if grep -q 'requires .*controllers' "$file" && ! has_controllers; then
       vm+=("$file")
