@@ -1136,7 +1136,7 @@ static int finish_network(struct container *c) {
     snprintf(r.ifr_name, sizeof r.ifr_name, "ve%08llx", c->made.pid);
     COPY(bridge.ifr_name, c->want.bridge);
     bridge.ifr_ifindex = (int)if_nametoindex(r.ifr_name);
-    int result = fd < 0 ? -1 : ioctl(fd, SIOCBRADDIF, &bridge);
+    int result = fd < 0 || !bridge.ifr_ifindex ? -1 : ioctl(fd, SIOCBRADDIF, &bridge);
     r.ifr_flags = IFF_UP;
     if (result == 0) result = ioctl(fd, SIOCSIFFLAGS, &r);
     r.ifr_flags = 0;
@@ -2282,12 +2282,13 @@ static int remove_set_aside(struct container *c) {
     static const char *const parts[] = {"state",
                                         "hosts",
                                         "resolv.conf",
-                                        /* and directories: */ "lower",
-                                        "upper",
+                                        "work/work/incompat/volatile/dirty", /* then directories */
                                         "work/work/incompat/volatile",
                                         "work/work/incompat",
                                         "work/work",
-                                        "work"};
+                                        "work",
+                                        "lower",
+                                        "upper"};
     char *argv[] = {"rm", "-rf", "--one-file-system", "--", NULL, NULL};
     int result = 0;
     DIR *dir = opendir(c->want.lib_dir);
@@ -2297,7 +2298,7 @@ static int remove_set_aside(struct container *c) {
         int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
         bool mounted = false;
         for (size_t i = 0; i < COUNT(parts); i++)
-            mounted |= unlinkat(fd, parts[i], i < 3 ? 0 : AT_REMOVEDIR) < 0 && errno == EBUSY;
+            mounted |= unlinkat(fd, parts[i], i < 4 ? 0 : AT_REMOVEDIR) < 0 && errno == EBUSY;
         close_fd(&fd);
         if (!mounted && rmdir(path) == 0) continue;
         if (mounted || start_program(c, argv, "", -1) < 0 || await_program(c, INT_MAX / 1000) < 0)
@@ -3165,6 +3166,7 @@ static void recall_words(struct container *c) {
     int fd = openat(c->dir_fd, "state", O_RDONLY | O_CLOEXEC);
     const ssize_t n = fd < 0 ? -1 : pread(fd, text, sizeof text - 1, RECORD);
     close_fd(&fd);
+    if (n < 0) die("container %s: its state: %s", c->want.name, strerror(errno));
     for (char *word = text; n > 0 && word < text + n && count < COUNT(words) - 1;
          word += strlen(word) + 1)
         words[count++] = word;
@@ -3313,6 +3315,7 @@ static int start_container(struct container *c) {
         if (m->type[0] == 'r' && access(m->source, F_OK) < 0)
             die("-v '%s': %s", m->source, strerror(errno));
     if (c->want.address[0]) check_address(&c->want);
+    this_boot(); /* or nobody could say later who lives */
     errno = ENOENT;
     if (!cgroup_mount()[0])
         die("no cgroup2 on /sys/fs/cgroup: %s; see env.sh check", strerror(errno));
