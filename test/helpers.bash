@@ -91,6 +91,7 @@ lab() {
 
 # Nothing may hang: a command that does not end is ended, with status 124.
 ce() {
+  # shellcheck disable=SC2153  # setup_suite exports it
   lab timeout --foreground -k 5 "$((${CE_TIMEOUT:-30} * ${CE_SLOW:-1}))" "$ENGINE" "$@"
 }
 
