@@ -423,7 +423,8 @@ __attribute__((format(printf, 3, 4))) static int did(struct container *c, long r
 static _Noreturn void give_up(struct container *c) {
     c->report.kind = FAILED;
     COPY(c->report.step, c->step);
-    const ssize_t n = write(c->report_fd, &c->report, sizeof c->report);
+    const struct report last = c->report;
+    const ssize_t n = write(c->report_fd, &last, sizeof last);
     _exit(n < 0 ? ENGINE_FAILED : c->report.status);
 }
 
