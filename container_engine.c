@@ -709,8 +709,10 @@ static int leave_ranks(struct container *c) {
     const struct sched_param plain = {0};
     const uint64_t ignored = signal_set(0, "SigIgn:");
     char score[16];
+    /* Not by signal(2): the C library keeps 32 and 33 to itself. All zeros mean SIG_DFL. */
     for (int n = 1; n < NSIG; n++)
-        if (ignored >> (n - 1) & 1 && n != SIGPIPE) signal(n, SIG_DFL);
+        if (ignored >> (n - 1) & 1 && n != SIGPIPE)
+            syscall(SYS_rt_sigaction, n, (const unsigned long[4]){0}, NULL, 8);
     snprintf(score, sizeof score, "%d", c->want.oom_score);
     if (did(c, write_file(AT_FDCWD, "/proc/self/oom_score_adj", score), "oom_score_adj") < 0 ||
         did(c, sched_setscheduler(0, SCHED_OTHER, &plain), "sched_setscheduler OTHER") < 0 ||
