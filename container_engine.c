@@ -3266,6 +3266,8 @@ static const char *without_users(const struct wanted *w) {
         return keep("a layer over mapped files needs Linux 5.19, not %s", u.release);
     for (const struct mount *m = w->mounts; m->type; m++) {
         if (!(m->attributes & MOUNT_ATTR_IDMAP) || statfs(m->source, &f) < 0) continue;
+        if (f.f_type == TMPFS_MAGIC && major * 1000 + minor < 6003)
+            return keep("%s is on tmpfs, which Linux %s cannot map", m->source, u.release);
         for (size_t i = 0; i < COUNT(plain); i++)
             if ((unsigned)f.f_type == plain[i])
                 return keep("%s is on 9p, NFS, overlay or FUSE and cannot be mapped", m->source);
