@@ -1347,8 +1347,8 @@ static int hear_child(struct container *c) {
 }
 
 static int child_died(struct container *c) {
-    return refuse(c, "the child died while being set up%s",
-                  read_use(c, "memory.events", "oom_kill") > 0 ? ": --memory is too low" : "");
+    const bool memory = read_use(c, "memory.events", "oom_kill") > 0;
+    return refuse(c, "the child died while being set up%s", memory ? ": --memory is too low" : "");
 }
 
 static void copy_window_size(const struct container *c) {
@@ -1404,7 +1404,7 @@ static int go(struct container *c) {
             return fail(c, "cannot take the terminal");
         copy_window_size(c);
         if (begin(c, "network") < 0 || finish_network(c) < 0 || begin(c, "go") < 0) return -1;
-        if (pass_fds(c->go_fd, 'g', NULL, 0) < 0) return child_died(c);
+        if (pass_fds(c->go_fd, 'g', NULL, 0) < 0) return fail(c, "tell the child");
     }
     int said = hear_child(c);
     if (said == READY) {
@@ -3395,7 +3395,7 @@ int main(int argc, char **argv) {
      * would be a way out (CVE-2024-21626). */
     int fd = 0;
     while (fd >= 0 && fd <= STDERR_FILENO) fd = open("/dev/null", O_RDWR);
-    if (fd < 0) return ENGINE_FAILED;
+    if (fd < 0) die("/dev/null: %s", strerror(errno));
     close_fd(&fd);
     bool keep_files = false; /* --without descriptors; else the caller's files are closed at once */
     for (int i = 1; i < argc; i++) keep_files |= strstr(argv[i], "descriptors") != NULL;
