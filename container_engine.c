@@ -640,7 +640,8 @@ static int leave_host(struct container *c), place_mounts(struct container *c),
     pivot(struct container *c), set_hostname(struct container *c),
     drop_capabilities(struct container *c), filter_calls(struct container *c),
     execute(struct container *c);
-static int serve(struct container *c), hear_child(struct container *c);
+static int serve(struct container *c), hear_child(struct container *c),
+    child_died(struct container *c);
 
 static const struct step host_steps[] = {
     {"claim", "takes the name and the address, so that nobody else gets them",
@@ -735,7 +736,11 @@ static int leave_ranks(struct container *c) {
 static void ask_child(struct container *c) {
     const struct report ours = c->report;
     struct pollfd said = {c->report_fd, POLLIN, 0};
-    if (ours.kind != FAILED && c->pid_fd >= 0 && poll(&said, 1, 0) > 0 && hear_child(c) != FAILED)
+    if (ours.kind == FAILED || c->pid_fd < 0 || poll(&said, 1, 0) <= 0) return;
+    const int kind = hear_child(c);
+    if (kind == 0)
+        child_died(c);
+    else if (kind != FAILED)
         c->report = ours;
 }
 
@@ -2460,8 +2465,10 @@ static void need_container(struct container *c, const char *name, bool running) 
     need_lock(c);
     sweep(c, name, false);
     unlock_host(c);
-    if (!open_container(c, name))
-        die("there is no container named %s; see container_engine list", name);
+    const bool there = open_container(c, name);
+    if (!there && errno != ENOENT && errno != ENOTDIR && errno != ELOOP)
+        die("container %s: %s", name, strerror(errno));
+    if (!there) die("there is no container named %s; see container_engine list", name);
     if (c->pid_fd < 0 && runs(&c->made)) die("container %s: %s", name, strerror(errno));
     if (running && c->pid_fd < 0)
         die("container %s is not running: it is %s", name, describe(&c->made));
@@ -3335,7 +3342,9 @@ static int start_container(struct container *c) {
 /* exec: a second program, behind the same walls and in the same cgroup as the first. */
 static int exec_in(struct container *c, char **argv) {
     need_container(c, argv[0], true);
-    if (c->cgroup_fd < 0) die("%s cannot be opened: it would run without limits", c->made.cgroup);
+    if (c->cgroup_fd < 0) c->cgroup_fd = open(c->made.cgroup, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (c->cgroup_fd < 0) /* it would run without limits */
+        die("container %s: %s: %s", c->want.name, c->made.cgroup, strerror(errno));
     recall_words(c); /* the user, capabilities and filter that it was started with, */
     memset(c->want.environment, 0, sizeof c->want.environment); /* but not those */
     c->want.cwd = "/";
