@@ -736,7 +736,8 @@ static int leave_ranks(struct container *c) {
 static void ask_child(struct container *c) {
     const struct report ours = c->report;
     struct pollfd said = {c->report_fd, POLLIN, 0};
-    if (ours.kind == FAILED || c->pid_fd < 0 || poll(&said, 1, 0) <= 0) return;
+    if (ours.kind || c->pid_fd < 0 || poll(&said, 1, 0) <= 0)
+        return; /* after READY, its end is no failure */
     const int kind = hear_child(c);
     if (kind == 0)
         child_died(c);
