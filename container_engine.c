@@ -600,7 +600,8 @@ static int await_program(struct container *c, int seconds) {
     if (ready < 0 || lost) return -1;
     if (ready == 0) return refuse(c, "%s did not finish within %d seconds", p->argv[0], seconds);
     if (WIFEXITED(status) && WEXITSTATUS(status) == NOT_FOUND)
-        return refuse(c, "%s cannot be run: see env.sh deps", p->argv[0]);
+        return refuse(c, "%s cannot be run: is %s installed? (env.sh deps)", p->argv[0],
+                      strcmp(p->argv[0], "ip") == 0 ? "iproute2" : "it");
     return status ? refuse(c, "%s failed: %s", p->argv[0], said[0] ? said : "silently") : 0;
 }
 
