@@ -324,6 +324,7 @@ struct container {
     int running_fd;          /* -d: to the process that the user started */
     bool fresh, asks, ended; /* its directory is new; it asks before exec; its end was seen */
     bool has_terminal;       /* one of 0, 1, 2 is one */
+    bool swept;              /* a directory was set aside, and waits for its removal */
     int forwarded;           /* the signal for which we end the container */
     size_t placed;           /* so many of the mounts are in their places */
     char *words;             /* our command line, for `start` */
@@ -818,6 +819,12 @@ static int open_directory(struct container *c) {
         return -1;
     }
     const int known = read_state(&c->made, c->lib_fd, name);
+    if (known == 0 && c->made.remove && !runs(&c->made) && !has_engine(&c->made)) {
+        set_aside(c); /* of a --rm that went down with the machine */
+        c->swept = true;
+        close_fd(&c->dir_fd);
+        return 1;
+    }
     c->made.remove = 0; /* what was there before stays, whatever becomes of us */
     if (known < 0 && errno != ENOENT)
         fail(c, "%s/%s/state", c->want.lib_dir, name);
@@ -881,6 +888,7 @@ static int claim(struct container *c) {
         unlock_host(c);
     }
     if (result > 0) refuse(c, "the last run of %s has not ended yet", c->want.name);
+    if (result == 0 && c->swept && remove_set_aside(c) < 0) c->report.why[0] = '\0';
     return result == 0 ? 0 : -1;
 }
 
@@ -908,6 +916,8 @@ static void release(struct container *c) {
     } else if (lock_host(c) == 0) {
         set_aside(c);
         unlock_host(c);
+        close_fd(&c->dir_fd); /* there may be few descriptors */
+        close_fd(&c->signal_fd);
         if (remove_set_aside(c) < 0) warn("warning: %s", c->report.why);
     }
     close_fd(&c->mounts_fd);
@@ -1035,7 +1045,8 @@ static int clone_child(struct container *c) {
                        setresuid((uid_t)-1, (uid_t)c->made.base, (uid_t)-1) < 0))
         fail(c, "setresuid");
     else
-        pid = did(c, fork_into(c->want.namespaces & ~later, c->cgroup_fd), "clone3");
+        pid = did(c, fork_into(c->want.namespaces & ~later, c->cgroup_fd),
+                  "clone3 (a process in new namespaces)");
     if (pid == 0) {
         /* Ours end with us: or nobody would see that we died, and the lock would stay. */
         close_fd(&report[0]);
@@ -2337,6 +2348,7 @@ static void sweep(struct container *c, const char *name, bool has_cgroup) {
     remove_cgroup(&left);
     left.dir_fd = openat(c->lib_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (left.made.status < 0) left.made.status = 128 + SIGKILL;
+    c->swept |= left.made.remove;
     if (left.made.remove)
         set_aside(&left);
     else
@@ -2691,16 +2703,17 @@ static int update(struct container *c, char **argv) {
     const long long used = read_use(c, "memory.current", NULL);
     int count = 0;
     for (const struct setting *s = c->want.settings; s->file; s++) {
-        if (!s->asked) continue;
-        if (strcmp(s->file, "memory.max") == 0 && isdigit((unsigned char)*s->value) &&
+        count += s->asked;
+        if (s->asked && strcmp(s->file, "memory.max") == 0 && isdigit((unsigned char)*s->value) &&
             used > atoll(s->value) && !flags.force)
             die("%s uses %lld bytes, more than %s: it might be killed; --force does it anyway",
                 c->want.name, used, s->value);
-        if (write_file(c->cgroup_fd, s->file, s->value) < 0)
-            die("cannot write %s: %s; see env.sh check", s->file, strerror(errno));
-        count++;
     }
     if (!count) die("update: --cpus, --memory or --pids is needed");
+    /* Only now, so that nothing changes when one of them is refused. */
+    for (const struct setting *s = c->want.settings; s->file; s++)
+        if (s->asked && write_file(c->cgroup_fd, s->file, s->value) < 0)
+            die("cannot write %s: %s; see env.sh check", s->file, strerror(errno));
     return 0;
 }
 
