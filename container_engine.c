@@ -3467,6 +3467,7 @@ int main(int argc, char **argv) {
     close_fd(&c->lib_fd);
     return flush_output(status);
 }
+
 /* ==== Part IV: The classroom ============================================================== */
 
 /* ---- --explain and --step ---------------------------------------------------------------- */
@@ -3477,7 +3478,7 @@ static bool stepping; /* --step */
 static const struct step *find_step(const char *name, int *number, bool *inside) {
     const struct step *const tables[] = {host_steps, exec_host_steps, container_steps,
                                          exec_child_steps};
-    for (size_t i = 0; i < 4; i++)
+    for (size_t i = 0; i < COUNT(tables); i++)
         for (const struct step *s = tables[i]; s->name; s++)
             if (strcmp(s->name, name) == 0) {
                 *inside = i >= 2;

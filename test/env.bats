@@ -402,14 +402,19 @@ not_clean() { # WORD...
 
 # --- the LAN --------------------------------------------------------------------------------
 
-# A machine beside ours, which knows the way to the containers.
+# A machine beside ours, in a network namespace of that name.
+beside() { # NAME
+  on ip netns add "$1"
+  on ip link add "${1}0" type veth peer name eth0 netns "$1"
+  on ip addr add 10.5.5.1/24 dev "${1}0"
+  on ip link set "${1}0" up
+  on ip -n "$1" addr add 10.5.5.2/24 dev eth0
+  on ip -n "$1" link set eth0 up
+}
+
+# One that knows the way to the containers.
 lan() {
-  on ip netns add lan
-  on ip link add lan0 type veth peer name eth0 netns lan
-  on ip addr add 10.5.5.1/24 dev lan0
-  on ip link set lan0 up
-  on ip -n lan addr add 10.5.5.2/24 dev eth0
-  on ip -n lan link set eth0 up
+  beside lan
   on ip -n lan route add 192.168.1.0/24 via 10.5.5.1
 }
 
@@ -512,12 +517,7 @@ may_filter_bridges() {
 
 @test "env set: neighbours reach a server behind the host, which sees the host's address" {
   on iptables-nft -P FORWARD DROP
-  on ip netns add wan
-  on ip link add wan0 type veth peer name eth0 netns wan
-  on ip addr add 10.5.5.1/24 dev wan0
-  on ip link set wan0 up
-  on ip -n wan addr add 10.5.5.2/24 dev eth0
-  on ip -n wan link set eth0 up
+  beside wan
   try -0 env_sh set
   neighbours
   try -0 pings 10.5.5.2 # the server knows no route to 192.168.1.0/24: only NAT brings this back

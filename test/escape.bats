@@ -972,6 +972,20 @@ work_outside() { # SCRIPT WORD...
   done
 }
 
+# Inside, each FILE is an empty directory or /dev/null.
+masked() { # FILE...
+  local mode
+  (($# > 0))
+  for R in "${ROOTS[@]}"; do
+    for mode in "${MODES[@]}"; do
+      try -0 ce "$mode" --rm "$R" "${R##*/}" none sh -c 'for f; do
+        [ -d "$f" ] && [ -z "$(ls -A "$f")" ] || [ "$(stat -c %t:%T "$f")" = 1:3 ] ||
+        echo "$f"; done; echo all' sh "$@"
+      [[ $output == all ]]
+    done
+  done
+}
+
 @test "escape: what speaks of the whole machine is masked: kcore, keys, timers, firmware, ..." {
   local mode files
   mapfile -t files < <(work_outside 'head -c 9 "$0" | grep -q .' \
@@ -996,15 +1010,7 @@ work_outside() { # SCRIPT WORD...
     work_outside 'ls -A "$0" | grep -q .' /sys/dev/block \
       /sys/devices/system/cpu/cpu[0-9]*/thermal_throttle)
   printf '%s\n' "${files[@]}"
-  ((${#files[@]} > 0))
-  for R in "${ROOTS[@]}"; do
-    for mode in "${MODES[@]}"; do
-      try -0 ce "$mode" --rm "$R" "${R##*/}" none sh -c 'for f; do
-        [ -d "$f" ] && [ -z "$(ls -A "$f")" ] || [ "$(stat -c %t:%T "$f")" = 1:3 ] ||
-        echo "$f"; done; echo all' sh "${files[@]}"
-      [[ $output == all ]]
-    done
-  done
+  masked "${files[@]}"
 }
 
 @test "escape: terminals are bounded: one container does not use up those of the machine" {

@@ -50,7 +50,7 @@ lab_make() {
     mount --make-rshared /
     ip link set lo up
     touch "$0/ready"
-    exec sleep infinity' "$LAB" "$LAB_CGROUP" </dev/null >"$LAB/log" 2>&1 3>&- 4>&- &
+    exec tail -f --pid="$2" /dev/null' "$LAB" "$LAB_CGROUP" "$SUITE" </dev/null >"$LAB/log" 2>&1 3>&- 4>&- &
   printf '%s\n' "$!" >"$LAB/pid"
   disown
   wait_until 10 test -e "$LAB/ready" || { cat "$LAB/log"; return 1; }

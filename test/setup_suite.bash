@@ -14,7 +14,7 @@ setup_suite() {
   chmod 755 "$LAB"
   host_state >"$LAB/host_before"
   mkdir "$LAB/layers"
-  export LAB
+  export LAB SUITE=$$
   export ALPINE=$LAB/alpine HOST_ROOTFS=$LAB/host DEBIAN_ROOTFS=$LAB/debian
 
   export SHELL=/bin/bash # script(1) and tmux run their commands in what the caller prefers
@@ -89,12 +89,19 @@ engine_build() {
 }
 
 # A cgroup of the suite's own, with what controllers there are; those that were not handed down
-# before are taken back by teardown_suite.
+# before are taken back by teardown_suite. It is named after the suite's process: what a suite left
+# that was killed goes now.
 cgroup_make() {
-  local top controller
+  local top controller old
   top=$(findmnt -rnt cgroup2 -o TARGET | tail -n 1)
   [[ -n $top ]] || { echo 'no cgroup2 is mounted: see env.sh check' >&2; return 1; }
-  export LAB_CGROUP=$top/ce-test-${LAB##*.} LAB_CONTROLLERS=
+  for old in "$top"/ce-test-*; do
+    [[ -d $old && ! -e /proc/${old##*-} ]] || continue
+    echo 1 >"$old/cgroup.kill"
+    wait_until 10 grep -q 'populated 0' "$old/cgroup.events"
+    find "$old" -depth -type d -exec rmdir {} +
+  done
+  export LAB_CGROUP=$top/ce-test-${LAB##*.}-$SUITE LAB_CONTROLLERS=
   for controller in $(<"$top/cgroup.controllers"); do
     [[ " $(<"$top/cgroup.subtree_control") " != *" $controller "* ]] || continue
     [[ " cpu memory pids io cpuset " == *" $controller "* ]] || continue
