@@ -3477,8 +3477,8 @@ static bool stepping; /* --step */
 /* The step that runs, and its number; those of the child are in the later tables. */
 static const struct step *find_step(const char *name, int *number, bool *inside) {
     const struct step *const tables[] = {host_steps, exec_host_steps, container_steps,
-                                         exec_child_steps};
-    for (size_t i = 0; i < COUNT(tables); i++)
+                                         exec_child_steps, NULL};
+    for (size_t i = 0; tables[i]; i++)
         for (const struct step *s = tables[i]; s->name; s++)
             if (strcmp(s->name, name) == 0) {
                 *inside = i >= 2;
