@@ -10,9 +10,9 @@ set -euo pipefail
 BRIDGE=${BRIDGE:-cebr0}
 CAPS=-all,+chown,+dac_override,+fowner,+fsetid,+kill,+setgid,+setuid,+setpcap,+net_bind_service
 CAPS+=,+net_raw,+sys_chroot,+audit_write,+setfcap
-HIDDEN=$(echo proc/{acpi,asound,interrupts,kcore,keys,kpagecount,kpageflags,latency_stats} \
-  proc/{pagetypeinfo,sched_debug,scsi,slabinfo,timer_list,timer_stats,vmallocinfo} \
-  sys/devices/virtual/powercap sys/firmware)
+HIDDEN=$(echo proc/{acpi,asound,interrupts,kcore,keys,kpagecgroup,kpagecount,kpageflags} \
+  proc/{latency_stats,pagetypeinfo,sched_debug,scsi,slabinfo,timer_list,timer_stats,vmallocinfo} \
+  sys/dev/block sys/devices/{system/cpu/cpu*/thermal_throttle,virtual/powercap} sys/firmware)
 
 die() { printf 'container.sh: %s\n' "$*" >&2; exit 125; }
 
@@ -125,8 +125,8 @@ mounts() {
   ln -s /proc/self/fd dev/fd
   for name in 0:stdin 1:stdout 2:stderr; do ln -s "fd/${name%:*}" "dev/${name#*:}"; done
   ln -s pts/ptmx dev/ptmx
-  bind "$dir/hosts" etc/hosts
-  bind "$dir/resolv.conf" etc/resolv.conf
+  bind "$dir/hosts" etc/hosts nosuid,$quiet
+  bind "$dir/resolv.conf" etc/resolv.conf nosuid,$quiet
 }
 
 # Afterwards there are no programs of the host's any more. So this shell goes on in a copy of the
