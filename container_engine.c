@@ -1778,7 +1778,6 @@ static size_t default_rules(uint64_t capabilities, struct rule *rules) {
 struct filter {
     struct sock_filter code[BPF_MAXINSNS];
     unsigned count;
-    uint32_t otherwise;
 };
 
 enum { NEXT_RULE = 255, LOAD = BPF_LD | BPF_W | BPF_ABS, JUMP = BPF_JMP | BPF_K, RETURN = BPF_RET };
@@ -1819,66 +1818,36 @@ static void emit_test(struct filter *f, const struct test *t) {
     emit(f, JUMP | last, low, holds, fails);
 }
 
-/* The rules of one call, in their order: the first of which all tests hold decides. */
-static void emit_rules(struct filter *f, const struct rule *r, const struct rule *end) {
-    bool decided = false;
-    for (; r < end && !decided; r++) {
-        const unsigned start = f->count;
-        for (unsigned i = 0; i < r->count; i++) emit_test(f, &r->tests[i]);
-        emit(f, RETURN, r->action, 0, 0);
-        for (unsigned i = start; i < f->count; i++) { /* the next rule begins here */
-            if (f->code[i].jt == NEXT_RULE) f->code[i].jt = (uint8_t)(f->count - i - 1);
-            if (f->code[i].jf == NEXT_RULE) f->code[i].jf = (uint8_t)(f->count - i - 1);
-        }
-        decided = r->count == 0;
-    }
-    if (!decided) emit(f, RETURN, f->otherwise, 0, 0);
-}
-
-/* Rules sorted by their call, searched by halves: with 300 rules 9 comparisons are enough. */
-static void emit_search(struct filter *f, const struct rule *r, const struct rule *end) {
-    const struct rule *middle = r + (end - r) / 2;
-    if (r == end) {
-        emit(f, RETURN, f->otherwise, 0, 0);
-    } else if (r->call == end[-1].call) {
-        emit(f, JUMP | BPF_JEQ, (uint32_t)r->call, 1, 0);
-        emit(f, RETURN, f->otherwise, 0, 0);
-        emit_rules(f, r, end);
-    } else {
-        while (middle > r && middle[-1].call == middle->call) middle--;
-        while (middle == r || middle[-1].call == middle->call) middle++;
-        emit(f, JUMP | BPF_JGE, (uint32_t)middle->call, 0, 1);
-        const unsigned jump = f->count;
-        emit(f, JUMP | BPF_JA, 0, 0, 0); /* may be far, which the others' 8 bits cannot say */
-        emit_search(f, r, middle);
-        f->code[jump].k = f->count - jump - 1;
-        emit_search(f, middle, end);
+/* If it is this call, and all tests hold, this is the verdict; else the next rule begins here. */
+static void emit_rule(struct filter *f, const struct rule *r) {
+    const unsigned start = f->count;
+    emit(f, LOAD, offsetof(struct seccomp_data, nr), 0, 0);
+    emit(f, JUMP | BPF_JEQ, (uint32_t)r->call, 0, NEXT_RULE);
+    for (unsigned i = 0; i < r->count; i++) emit_test(f, &r->tests[i]);
+    emit(f, RETURN, r->action, 0, 0);
+    for (unsigned i = start; i < f->count; i++) {
+        if (f->code[i].jt == NEXT_RULE) f->code[i].jt = (uint8_t)(f->count - i - 1);
+        if (f->code[i].jf == NEXT_RULE) f->code[i].jf = (uint8_t)(f->count - i - 1);
     }
 }
 
-static int compare_calls(const void *a, const void *b) {
-    const struct rule *one = a, *two = b;
-    return one->call != two->call ? one->call - two->call : one < two ? -1 : one > two;
-}
-
-/* seccomp: the kernel runs the filter before each system call. Other ABIs of the processor have
- * other numbers for the same calls, so they are refused. */
+/* seccomp: the kernel runs the filter before each system call; the first rule that fits decides.
+ * Other ABIs of the processor have other numbers for the same calls, so they are refused. */
 static int filter_calls(struct container *c) {
     static struct filter f;
-    struct rule *rules = c->want.rules;
-    if (!rules) return 0;
-    f.otherwise = c->want.otherwise;
-    qsort(rules, c->want.rule_count, sizeof *rules, compare_calls);
+    const struct wanted *w = &c->want;
+    if (!w->rules) return 0;
     emit(&f, LOAD, offsetof(struct seccomp_data, arch), 0, 0);
     emit(&f, JUMP | BPF_JEQ, OUR_ARCH, 1, 0);
     emit(&f, RETURN, SECCOMP_RET_KILL_PROCESS, 0, 0);
     emit(&f, LOAD, offsetof(struct seccomp_data, nr), 0, 0);
-    emit(&f, JUMP | BPF_JGT, (uint32_t)c->want.last_call, 0, 1); /* x32's have a high bit, too */
+    emit(&f, JUMP | BPF_JGT, (uint32_t)w->last_call, 0, 1); /* x32's have a high bit, too */
     emit(&f, RETURN, MISSING, 0, 0);
-    emit_search(&f, rules, rules + c->want.rule_count);
+    for (size_t i = 0; i < w->rule_count; i++) emit_rule(&f, &w->rules[i]);
+    emit(&f, RETURN, w->otherwise, 0, 0);
     const struct sock_fprog program = {(unsigned short)f.count, f.code};
     if (f.count == BPF_MAXINSNS) refuse(c, "the filter is too long"), give_up(c);
-    must(c, syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, c->want.filter_flags, &program),
+    must(c, syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, w->filter_flags, &program),
          "seccomp SET_MODE_FILTER, %u instructions", f.count);
     return 0;
 }
