@@ -1,6 +1,8 @@
 /*
  * container_engine - a container engine in one file, to be read from top to bottom.
  *
+ * 1. What a container is
+ *
  * A container is not a thing inside the kernel. It is an ordinary process, around which the engine
  * has put walls before it lets a program run there:
  *
@@ -18,25 +20,38 @@
  *   -----------------------                    ---------------------------------
  *   claim     take the name and the address
  *   cgroup    write the limits
- *   clone     ------- clone3(CLONE_NEW*) ----> private   leave the caller's session and mounts;
- *   users     map the child's user ids                   wait for the root
- *   network   start ip(8): veth pair, address
- *   layer     overlayfs: a writable layer
- *             over the rootfs; send it ------> mounts    proc, sys, dev, volumes; mask what leaks
+ *   clone     ------- clone3(CLONE_NEW*) ----> private   wait for the root
+ *   users     map the child's user ids                     .
+ *   network   start ip(8): veth pair, address              .
+ *   layer     overlayfs: a writable layer                  .
+ *             over the rootfs; send it ---s-->           leave the caller's session and mounts
+ *                                              mounts    proc, sys, dev, volumes; mask what leaks
  *                                              pivot     change the root, detach the old one
  *                                              hostname  its name, loopback up
  *                                              caps      drop capabilities, become the user
  *                                              seccomp   filter system calls
- *   go        <------ "ready to run" --------- exec      wait for the network,
- *             ------- "go" ------------------>           then become the program
+ *   go        <------ "the walls stand" --s--- exec      wait for the network
+ *             wait for ip; plug it in
+ *             ------- "go" ---------------s-->
+ *             <------ READY --------------p---           just before it becomes the program
  *   (serve: pass terminal, output and signals on; wait for the end)
+ *
+ * They talk over a socket (s), which can carry descriptors, and a pipe (p), which the kernel closes
+ * when the child becomes the program. A child that fails writes the reason into the pipe, and ends.
  *
  * Each host step has an undo. At the end, when a step fails, and when the next command finds that
  * an engine was killed, the same table is walked backwards: nothing is left behind.
  *
- * For a first reading: sections 1 to 6 in their order; skip section 7 (serve), and skip in the kit
- * what you do not miss. Everything about options, commands, teaching output and OCI stands in the
- * later parts, which use Part I, and which Part I does not need.
+ * Words: lower, upper, merged: the layers of overlayfs. veth: two network interfaces, joined like
+ * the ends of a cable. A detached mount: one that only a descriptor holds, attached to no directory
+ * yet. pidfd: a descriptor of a process, which no other process can get by having its old number.
+ * To set aside: to rename, so that the name is free; it is removed later. To sweep: to clean up
+ * after an engine that was killed.
+ *
+ * For a first reading: sections 1 to 6 in their order; skip section 7 (serve), and in section 3,
+ * the small helpers, what you do not miss. Options, commands, teaching output and OCI, the
+ * interface through which podman and docker drive a container runtime, stand in the later parts,
+ * which use Part I, and which Part I does not need.
  *
  * Exit status: the program's own, 128+n when signal n ended it, 125 when the engine failed,
  * 126 when the program cannot be executed, 127 when it is not found.
@@ -114,12 +129,13 @@ enum {
     ENGINE_FAILED = 125, /* these three as env(1) and docker have them */
     NOT_EXECUTABLE = 126,
     NOT_FOUND = 127,
-    FIRST_ID = 600178688, /* user ids for containers: above those of /etc/subuid, in what systemd */
-    IDS = 65536,          /* leaves to containers (524288-1879048191); so many in each, */
-    ID_RANGES = 19514,    /* and so many ranges */
+    FIRST_ID = 600178688, /* user ids of containers begin above those of /etc/subuid, and in what */
+                          /* systemd leaves to them (524288-1879048191) */
+    IDS = 65536,          /* user ids in each container */
+    ID_RANGES = 19514,    /* ranges of so many */
     CPU_PERIOD = 100000,  /* microseconds, the kernel's default */
     WAIT_SECONDS = 10,    /* for a lock, for ip(8), from TERM to KILL: as long as docker waits */
-    RECORD = 8192,        /* bytes of a state file's first part */
+    RECORD = 8192,        /* bytes of struct made in a state file */
     LOG_BYTES = 1 << 20,  /* of a detached container's output; one older file is kept */
     REPORT_FD = 3,        /* the only descriptor besides 0, 1, 2 that lives until exec */
 };
@@ -138,24 +154,23 @@ static const struct namespace {
 /* clang-format on */
 
 /*
- * A mount inside. type is that of a file system, or "bind" for something that is on the host
- * already ("rbind": with all that is mounted below it): the engine opens that for the child, which
- * then only puts it in its place. A relative source lies in the container's own directory. data are
- * the file system's options; of a bind, the numbers of the device that it must be. attributes and
- * cleared are MOUNT_ATTR_* of mount_setattr(2); with IDMAP, what is root's on the host is root's
- * inside.
+ * A mount inside. Of a file system of the kernel's own, or of what is on the host already: the
+ * engine opens that for the child, which then only puts it in its place. A relative source lies in
+ * the container's directory.
  */
 struct mount {
-    const char *type, *source, *target, *data;
-    uint64_t attributes, cleared;
-    uint64_t propagation; /* MS_SHARED, MS_SLAVE of a bind; 0: private */
-    bool top_only;        /* of an rbind: attributes are for its top mount alone */
+    const char *type; /* of a file system; "bind"; "rbind": with all that is mounted below it */
+    const char *source, *target;
+    const char *data;             /* options; of a bind: the numbers of the device it must be */
+    uint64_t attributes, cleared; /* MOUNT_ATTR_*; IDMAP: root's on the host is root's inside */
+    uint64_t propagation;         /* MS_SHARED, MS_SLAVE of a bind; 0: private */
+    bool top_only;                /* of an rbind: attributes are for its top mount alone */
 };
 
 enum {
     RDONLY = MOUNT_ATTR_RDONLY,
     QUIET = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC,
-    /* Of a device of the host's: it can be written to, but its owner and mode stay. */
+    /* A device of the host's can be written to all the same; its owner and mode cannot change. */
     DEVICE = RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC,
 };
 
@@ -266,19 +281,19 @@ struct wanted {
     gid_t gid, groups[GROUPS];
     size_t group_count;
     mode_t umask;
-    struct rule *rules; /* the filter; NULL: none */
+    struct rule *rules; /* the filter of system calls; NULL: none */
     size_t rule_count;
-    uint64_t root_propagation; /* MS_* flags of the root at the end; 0: private */
-    uint32_t otherwise;        /* what it says to every other call, */
+    uint32_t otherwise;        /* what the filter says where no rule fits */
+    int last_call;             /* calls above this one do not exist, it says */
     unsigned filter_flags;     /* SECCOMP_FILTER_FLAG_* */
-    int last_call;             /* and that calls above this one do not exist */
+    uint64_t root_propagation; /* MS_* flags of the root at the end; 0: private */
     int oom_score;
     enum { OFF, ON, AUTO } users; /* a user namespace; AUTO is decided before the first step */
     bool write_through, read_only, remove, detach, terminal, new_privileges, chroot, keep_files;
 };
 
-/* What has been made so far. The first part outlives the process, in its state file: text and
- * numbers, written by name (see state_fields in Part II). */
+/* What has been made so far. It outlives the process in the file "state" of the container's
+ * directory: texts and numbers, by name. */
 struct made {
     char rootfs[PATH_MAX], cgroup[512], bundle[1024], address[INET_ADDRSTRLEN], bridge[IF_NAMESIZE];
     char gateway[INET_ADDRSTRLEN];  /* the bridge's own address */
@@ -289,7 +304,7 @@ struct made {
     long long engine, engine_start; /* the process that looks after it */
     long long status;               /* exit status of the last run; -1 while it runs */
     long long users, base;          /* a user namespace; host id of the container's root */
-    long long remove;               /* its directory, at the end */
+    long long remove;               /* whether its directory goes at the end */
 };
 
 /* What the child says in the pipe: one record, smaller than PIPE_BUF, so that it arrives whole. */
@@ -317,12 +332,12 @@ struct container {
     int pid_fd, report_fd, go_fd;  /* the child; our ends of the pipe and of the socket to it */
     int users_fd, mounts_fd;       /* its namespaces; the mounts live as long as this is open */
     int tree_fds[MOUNTS];          /* the mounts of the rows in want.mounts; the root first */
-    int join_fd;                   /* exec: the first process */
+    int join_fd;                   /* of the command exec: the first process */
     int stdio[3], ours[3];         /* the program's 0, 1, 2, and our ends of those pipes */
     int terminal_fd, slave_fd;     /* its terminal: the master, and what programs have open */
     int signal_fd, log_fd;
     int running_fd;          /* -d: to the process that the user started */
-    bool fresh, asks, ended; /* its directory is new; it asks before exec; its end was seen */
+    bool fresh, asks, ended; /* its directory is new; it waits for "go"; its end was seen */
     bool has_terminal;       /* one of 0, 1, 2 is one */
     bool swept;              /* a directory was set aside, and waits for its removal */
     int forwarded;           /* the signal for which we end the container */
@@ -397,8 +412,14 @@ __attribute__((format(printf, 1, 2))) static void warn(const char *format, ...) 
 #define die(...) (warn(__VA_ARGS__), exit(ENGINE_FAILED)) /* only before anything was made */
 
 /*
- * What a call did, in the words of the format: --explain shows it, and of one that failed (below 0)
- * it is noted why, for the driver to print. Returns the result.
+ * What a call did, in the words of the format. --explain shows it; of one that failed (below 0) it
+ * is noted why, to be printed once, with the step's name. Returns the result.
+ *
+ *   did(c, result, ...)   the call is shown
+ *   fail(c, ...)          it failed, and errno says why: -1
+ *   refuse(c, ...)        the same where errno has nothing to say
+ *   must(c, result, ...)  in the child: did, but if it failed the child ends here
+ *   need(c, result, ...)  the same, for a call that --explain need not show
  */
 __attribute__((format(printf, 3, 4))) static int did(struct container *c, long result,
                                                      const char *call, ...) {
@@ -417,8 +438,8 @@ __attribute__((format(printf, 3, 4))) static int did(struct container *c, long r
     return (int)result;
 }
 
-#define fail(c, ...)   did(c, -1, __VA_ARGS__)           /* with the error's text; -1 */
-#define refuse(c, ...) (errno = 0, fail(c, __VA_ARGS__)) /* where there is none */
+#define fail(c, ...)   did(c, -1, __VA_ARGS__)
+#define refuse(c, ...) (errno = 0, fail(c, __VA_ARGS__))
 
 /* The child cannot undo anything, and need not: it says why, and ends. */
 static _Noreturn void give_up(struct container *c) {
@@ -429,7 +450,6 @@ static _Noreturn void give_up(struct container *c) {
     _exit(n < 0 ? ENGINE_FAILED : c->report.status);
 }
 
-/* For a call that --explain shows, and for one that it does not. */
 #define must(c, ...)         (did(c, __VA_ARGS__) < 0 ? give_up(c) : (void)0)
 #define need(c, result, ...) ((result) < 0 ? (fail(c, __VA_ARGS__), give_up(c)) : (void)0)
 
@@ -459,10 +479,11 @@ static int write_file(int dir_fd, const char *name, const char *text) {
 }
 
 /*
- * A descriptor of a path below a directory. What is missing of it is made, of the kind that like_fd
- * is (-1: it must be there). RESOLVE_IN_ROOT: links are followed as if the directory were "/";
- * RESOLVE_NO_SYMLINKS: there must be none. No link leads out, even when somebody exchanges
- * directories meanwhile; one that leads nowhere gives way. path is written to. openat2(2)
+ * A descriptor of a path below a directory. What is missing is made: directories on the way, at the
+ * end a directory or a file, whichever like_fd is (-1: nothing is made). RESOLVE_IN_ROOT: links are
+ * followed as if the directory were "/"; RESOLVE_NO_SYMLINKS: there must be none. No link leads
+ * out, even when somebody exchanges directories meanwhile; one that leads nowhere is replaced. path
+ * is changed meanwhile. openat2(2)
  */
 static int open_inside(int dir_fd, char *path, int like_fd, uint64_t resolve) {
     struct stat s;
@@ -569,7 +590,8 @@ static int exec_program(void *program) {
 }
 
 /* Start a program of the host's, never through a shell. It runs while we go on; what it says goes
- * to a file in memory. Like vfork(2), this copies no memory, which is what makes fork slow. */
+ * to a file in memory. Until it runs it borrows our memory, as with vfork(2): to copy that is what
+ * makes fork slow. */
 static int start_program(struct container *c, char *const *argv, const char *input, int netns_fd) {
     static char stack[1 << 16] __attribute__((aligned(16)));
     struct program *p = &c->program;
@@ -607,8 +629,9 @@ static int await_program(struct container *c, int seconds) {
 }
 
 /*
- * Descriptors over a socket, with a byte that says what for: send what, or receive (what is 0).
- * Returns the byte; 0 at the end of the connection; -1. What does not come stays as it is. unix(7)
+ * Descriptors over a socket, with a byte that says what for: send them, or receive (what is 0).
+ * Returns the byte; 0 at the end of the connection; -1. Of descriptors that do not come, the old
+ * numbers stay in fds. unix(7)
  */
 static int pass_fds(int socket_fd, char what, int *fds, size_t count) {
     union {
@@ -688,10 +711,11 @@ static int begin(struct container *c, const char *name) {
 /* Undo steps from the last to the first, whether they were made, half made, or not at all. */
 static void walk_back(struct container *c, const struct step *steps, const struct step *last) {
     c->back = true;
-    do {
-        if (last->undo) begin(c, last->name);
-        if (last->undo) last->undo(c);
-    } while (last-- > steps);
+    for (size_t i = (size_t)(last - steps) + 1; i-- > 0;) {
+        if (!steps[i].undo) continue;
+        begin(c, steps[i].name);
+        steps[i].undo(c);
+    }
 }
 
 /* The signals that are passed on to the container wait in signal_fd until somebody looks: half a
@@ -706,9 +730,9 @@ static int hold_signals(void) {
     return signalfd(-1, &set, SFD_CLOEXEC);
 }
 
-/* Of our caller's rank before the scheduler and the OOM killer, of its limits, and of what it
- * ignores, the child shall inherit nothing: we set our own right before it is made. getrlimit(2) */
-static int leave_ranks(struct container *c) {
+/* The child must not inherit our caller's priority, OOM score, limits and ignored signals. So we
+ * set our own, which it inherits then. getrlimit(2), proc_pid_oom_score_adj(5) */
+static int reset_inherited(struct container *c) {
     const struct sched_param plain = {0};
     const uint64_t ignored = signal_set(0, "SigIgn:");
     char score[16];
@@ -734,12 +758,12 @@ static int leave_ranks(struct container *c) {
     return 0;
 }
 
-/* A step fails that needed the child: if the child failed before, it has said so, or is gone. */
-static void ask_child(struct container *c) {
+/* A step of ours failed. Was it because the child had failed before? Then it has said why, or is
+ * gone: that is the reason to tell, not ours. (After READY, its end is no failure.) */
+static void prefer_reason_of_child(struct container *c) {
     const struct report ours = c->report;
     struct pollfd said = {c->report_fd, POLLIN, 0};
-    if (ours.kind || c->pid_fd < 0 || poll(&said, 1, 0) <= 0)
-        return; /* after READY, its end is no failure */
+    if (ours.kind || c->pid_fd < 0 || poll(&said, 1, 0) <= 0) return;
     const int kind = hear_child(c);
     if (kind == 0)
         child_died(c);
@@ -753,10 +777,10 @@ static int make_steps(struct container *c, const struct step *steps) {
     const struct step *s = steps;
     c->signal_fd = hold_signals();
     if (c->signal_fd < 0) fail(c, "signalfd");
-    if (c->signal_fd < 0 || leave_ranks(c) < 0) die("cannot begin: %s", c->report.why);
+    if (c->signal_fd < 0 || reset_inherited(c) < 0) die("cannot begin: %s", c->report.why);
     while (s->name && begin(c, s->name) == 0 && s->make(c) == 0) s++;
     if (!s->name) return 0;
-    ask_child(c);
+    prefer_reason_of_child(c);
     const bool childs = c->report.kind == FAILED;
     c->made.status = c->forwarded ? 128 + c->forwarded : childs ? c->report.status : ENGINE_FAILED;
     if (!c->forwarded) warn("%s: %s", childs ? c->report.step : c->step, c->report.why);
@@ -785,7 +809,8 @@ static _Noreturn void run_child(struct container *c) {
 
 /* ---- 5. The engine's steps --------------------------------------------------------------- */
 
-/* In Part II, with the names of the state's fields, and what a killed engine leaves. */
+/* In Part II. runs: its first process is alive; has_engine: the engine that looks after it is.
+ * look_at_others sweeps, and refuses an address that another one has. */
 static int read_state(struct made *made, int lib_fd, const char *name),
     write_state(struct container *c), lock_host(struct container *c),
     look_at_others(struct container *c), remove_set_aside(struct container *c);
@@ -806,8 +831,8 @@ static const char *cgroup_mount(void) {
     return found;
 }
 
-/* Open the container's directory, or make it, and lock it. Returns 1 when the engine of an earlier
- * run, or somebody who deletes it, has the lock: that is over in a moment. */
+/* Open the container's directory, or make it, and lock it. Returns 1 to be called again: the engine
+ * of an earlier run, or somebody who deletes it, has the lock for another moment. */
 static int open_directory(struct container *c) {
     const char *name = c->want.name;
     c->fresh = mkdirat(c->lib_fd, name, 0700) == 0;
@@ -820,7 +845,7 @@ static int open_directory(struct container *c) {
     }
     const int known = read_state(&c->made, c->lib_fd, name);
     if (known == 0 && c->made.remove && !runs(&c->made) && !has_engine(&c->made)) {
-        set_aside(c); /* of a --rm that went down with the machine */
+        set_aside(c); /* of a --rm that went down with the machine: away with it, and once more */
         c->swept = true;
         close_fd(&c->dir_fd);
         return 1;
@@ -893,14 +918,14 @@ static int claim(struct container *c) {
 }
 
 /*
- * The end of a layer waits until the disk has all that was written to it, by anybody: overlayfs
- * wants it so. Our caller need not wait for that. Another process holds the mounts, and the lock
- * of the name, a little longer than we live; who wants the name waits for it.
+ * To unmount an overlay takes until all that was written to its disk, by anybody, is there. Our
+ * caller need not wait for that: a fork of us holds the mount namespace and the lock of the name,
+ * and lives a little longer than we do. The next run of this name waits for that lock.
  */
 static void end_layer_later(struct container *c) {
     const pid_t pid = c->mounts_fd < 0 ? 1 : fork();
     if (pid > 0) return;
-    if (pid == 0) syscall(SYS_close_range, 0, 2, 0); /* who reads our output waits for its end */
+    if (pid == 0) syscall(SYS_close_range, 0, 2, 0); /* or a reader of our output waits, too */
     close_fd(&c->mounts_fd);
     unlinkat(c->dir_fd, "work/work", AT_REMOVEDIR); /* else overlayfs does it at the next start */
     if (pid == 0) _exit(0);
@@ -925,8 +950,8 @@ static void release(struct container *c) {
     close_fd(&c->lib_fd);
 }
 
-/* The directories above it, too. A new one gets what controllers there are, and hands them on;
- * env.sh has told those that were there before. */
+/* Make the cgroup and the directories above it. In each new one the controllers are switched on for
+ * what is below it; in those that were there, env.sh has done so. */
 static int make_cgroup_path(struct container *c) {
     static const char *const controllers[] = {"+cpu", "+memory", "+pids", "+io", "+cpuset"};
     char path[PATH_MAX], file[PATH_MAX + 32];
@@ -988,10 +1013,10 @@ static void remove_cgroup(struct container *c) {
 }
 
 /*
- * What the program gets as 0, 1 and 2 is never a descriptor of our caller's, whose files it could
- * reopen, change the owner of, or read what others write into. Where one of the three is a
- * terminal, the container gets a terminal of its own, and those of them that are terminals are that
- * one. Every other is a pipe of ours. Nothing else. (serve passes on what comes and goes.)
+ * The program never gets our caller's descriptors as 0, 1 and 2: it could reopen such a file,
+ * change its owner, or read what others write into it. For each that is a terminal it gets the
+ * slave of a terminal of the container's own (one for all three); for each other one a pipe. serve
+ * copies between ours and those.
  */
 static int open_stdio(struct container *c) {
     struct stat s[3];
@@ -1009,8 +1034,9 @@ static int open_stdio(struct container *c) {
             return c->stdio[2] < 0 ? fail(c, "dup") : 0;
         }
         if (pipe2(ends, O_CLOEXEC) < 0) return fail(c, "pipe");
-        c->stdio[i] = ends[i > 0];
-        c->ours[i] = ends[i == 0];
+        const bool input = i == 0;
+        c->stdio[i] = input ? ends[0] : ends[1];
+        c->ours[i] = input ? ends[1] : ends[0];
         if (c->want.detach && i == 0) close_fd(&c->ours[0]); /* an empty input */
         /* The pipes are the container's, so that it can open /dev/stdout. */
         if (c->made.base && fchown(c->stdio[i], (uid_t)(c->made.base + c->want.uid),
@@ -1024,10 +1050,10 @@ static int open_stdio(struct container *c) {
  * clone: a process in new namespaces, born inside its cgroup. clone3(2)
  *
  * CLONE_INTO_CGROUP puts it there before it runs; writing cgroup.procs afterwards would leave a
- * moment without limits. The kernel counts what a user namespace uses of inotify and message queues
- * as that of the user who made it: so for that moment we are the container's root, and a container
- * does not use up what is the host's root's. exec takes this step, too, and needs no new
- * namespaces.
+ * moment without limits. The kernel charges inotify watches and message queues to the user who made
+ * the user namespace. So that it charges the container's root and not the host's, our effective
+ * user id is that one's during clone3; securebits(7) keep our capabilities meanwhile. The command
+ * exec takes this step, too, and needs no new namespaces.
  */
 static int clone_child(struct container *c) {
     const bool users = c->want.namespaces & CLONE_NEWUSER;
@@ -1048,7 +1074,8 @@ static int clone_child(struct container *c) {
         pid = did(c, fork_into(c->want.namespaces & ~later, c->cgroup_fd),
                   "clone3 (a process in new namespaces)");
     if (pid == 0) {
-        /* Ours end with us: or nobody would see that we died, and the lock would stay. */
+        /* The engine's ends: or the child would never see that the engine died, and the lock would
+         * stay. */
         close_fd(&report[0]);
         close_fd(&sockets[1]);
         close_fd(&c->dir_fd);
@@ -1077,8 +1104,8 @@ static void close_trees(struct container *c) {
     close_fd(&c->users_fd);
 }
 
-/* Usually it has ended. The sweeper comes here with the number from a state file: that is opened
- * first, and compared then, so that it cannot become somebody else's in between. */
+/* Usually it has ended. After a killed engine, only the number in the state file is known: a pidfd
+ * is opened first, and the start time compared then, so that nobody else's process is killed. */
 static void end_child(struct container *c) {
     if (c->pid_fd < 0 && c->made.pid > 0) {
         c->pid_fd = sys_pidfd_open(c->made.pid);
@@ -1146,9 +1173,9 @@ static int start_network(struct container *c) {
     return result < 0 ? -1 : 0;
 }
 
-/* The engine's end becomes a port of the bridge. The kernel notices a new carrier a little later,
- * and drops packets until then. To set the flags as they are waits for the lock under which it
- * does. netdevice(7) */
+/* The engine's end becomes a port of the bridge. The bridge drops packets until the kernel has seen
+ * that the cable is plugged in, which takes a moment. To set the flags once more needs a lock that
+ * the kernel holds meanwhile: when that call returns, packets pass. netdevice(7) */
 static int finish_network(struct container *c) {
     struct ifreq bridge = {0}, r = {0};
     if (!c->want.address[0]) return 0;
@@ -1298,9 +1325,9 @@ static int mount_overlay(struct container *c) {
 /*
  * layer: a root that can be written, over a rootfs that is not.
  *
- * rootfs and volumes are opened where the host's files are. For the overlay we visit the child's
- * mount namespace, a copy of the host's: what is attached there is seen nowhere else (on the host,
- * lower stays empty), and goes with the child. It gets all these mounts as descriptors.
+ * First rootfs and volumes are opened, as detached mounts. Then we enter the child's mount
+ * namespace, a copy of the host's, attach the rootfs to lower there, make the overlay, and come
+ * back: on the host lower stays empty. Last, all these mounts go to the child as descriptors.
  */
 static int mount_layer(struct container *c) {
     const struct wanted *w = &c->want;
@@ -1400,12 +1427,12 @@ static int note_start(struct container *c) {
 /*
  * go: the child has made its walls, the network stands: let it become the program.
  *
- *   engine                              child
- *                    <--- "ready" ----  (with its terminal, if it has one)
+ *   engine                                      child
+ *                  socket  <--- "walls stand" ---  (with its terminal, if it has one)
  *   waits for ip
- *                    ---- "go" ------>
- *                    <--- READY ------  just before exec
- *   end of the pipe  <---------------   the kernel closes it in exec
+ *                  socket  ---- "go" ----------->
+ *                  pipe    <--- READY -----------  just before exec
+ *                  pipe    <--- end of file -----  the kernel closes it in exec
  *
  * READY and the end of the pipe mean: it runs. READY and a failure: exec failed. The end alone: it
  * was killed. Where neither network nor terminal is waited for, the child need not ask.
@@ -1421,6 +1448,7 @@ static int go(struct container *c) {
         if (c->has_terminal && fcntl(c->terminal_fd, F_SETFL, O_NONBLOCK) < 0)
             return fail(c, "cannot take the terminal");
         copy_window_size(c);
+        /* The second half of that step, under its name; the way back begins here, at go. */
         if (begin(c, "network") < 0 || finish_network(c) < 0 || begin(c, "go") < 0) return -1;
         if (pass_fds(c->go_fd, 'g', NULL, 0) < 0) return fail(c, "tell the child");
     }
@@ -1434,16 +1462,17 @@ static int go(struct container *c) {
 
 /* ---- 6. The child's steps ---------------------------------------------------------------- */
 
-/* Wait for the engine's word, and what comes with it. Is the engine gone, nobody is to be told. */
+/* Wait for the engine's word, and what comes with it. If the engine is gone, the child ends: there
+ * is nobody to tell. */
 static void hear_engine(struct container *c, int *fds, size_t count) {
     const int said = pass_fds(c->go_fd, 0, fds, count);
     if (said == 0) _exit(ENGINE_FAILED);
     need(c, said, "hear the engine");
 }
 
-/* Groups go first, for a mere user may not change them. Whenever credentials change, the kernel
- * resets the other two: not dumpable, so that nobody may look into us (CVE-2016-9962), and killed
- * when the engine dies. prctl(2) */
+/* Groups go first, for a mere user may not change them. Whenever user or group ids change, the
+ * kernel resets two settings: that nobody may look into us (not dumpable, CVE-2016-9962), and that
+ * we are killed when the engine dies. So they are made again here. prctl(2) */
 static void become_user(struct container *c, uid_t uid, gid_t gid, size_t groups) {
     must(c, setgroups(groups, c->want.groups), "setgroups");
     must(c, setresgid(gid, gid, gid), "setresgid %u", gid);
@@ -1486,10 +1515,10 @@ static int leave_host(struct container *c) {
 }
 
 /*
- * The place of a path. What lies below one of our mounts is looked for below that very mount: with
- * --write-through somebody could exchange directories of the rootfs meanwhile. What the kernel and
- * we rely on must not be behind a link (CVE-2019-19921); other links lead where they lead for the
- * container.
+ * Where a mount or mask goes. A path below a mount that is placed already is looked for from that
+ * mount, not from the root: with --write-through somebody could exchange directories of the rootfs
+ * meanwhile. To /proc, /sys and /dev and below them no link is followed (CVE-2019-19921); other
+ * links are followed as the container would follow them.
  */
 static int open_place(struct container *c, const char *path, int like_fd) {
     static const char *const fixed[] = {"/proc", "/sys", "/dev"};
@@ -1588,8 +1617,8 @@ static void open_terminal(struct container *c, int ptmx_fd) {
  */
 static int place_mounts(struct container *c) {
     const struct mount *m = c->want.mounts;
-    /* Whoever walks out of a chroot would come to what is below the root: on /, to the root again.
-     */
+    /* pivot_root needs a mount, and / is always there. With --without pivot the root is on /tmp,
+     * for on / the way out of the chroot would lead to the container's root again. */
     const char *const place = c->want.chroot ? "/tmp" : "/";
     must(c, sys_move_mount(c->tree_fds[0], AT_FDCWD, place), "mount the root on %s", place);
     must(c, fchdir(c->tree_fds[0]), "fchdir to the root");
@@ -1706,8 +1735,8 @@ enum {
     LAST_CALL = 469, /* file_setattr: the last one that was looked at; newer ones are MISSING */
 };
 
-/* System calls that are denied, unless the container has the capability in front; -1: always. By
- * number, for what older headers lack. */
+/* System calls that are denied, unless the container has the capability in front of them; -1:
+ * always denied. Older headers lack some, which are given by number. */
 static const struct denied {
     int unless, calls[14]; /* up to the first 0 */
 } denied[] = {
@@ -1739,7 +1768,7 @@ static const struct denied {
     {CAP_SYS_NICE, {SYS_move_pages, SYS_migrate_pages}},
 };
 
-/* Those that are denied for an argument, of which the kernel looks at the low 32 bits. */
+/* Those that are denied for an argument: {which one, comparison, mask, value}. */
 static const struct denied_argument {
     int unless, call;
     struct test test;
@@ -1800,12 +1829,14 @@ static void emit(struct filter *f, int code, uint32_t value, unsigned yes, unsig
  *   load low half
  *   and  0xffffffff
  *   if >= 5 go on: holds,        else NEXT_RULE
+ *
+ * `argument 1 < 0x100000005` is the same with the two ways out exchanged.
  */
 static void emit_test(struct filter *f, const struct test *t) {
     const uint32_t offset = (uint32_t)(offsetof(struct seccomp_data, args) + 8UL * t->argument);
     const uint32_t high = (uint32_t)(t->value >> 32), low = (uint32_t)t->value;
+    /* NE is the opposite of EQ, LT of GE, LE of GT. */
     const bool negated = t->compare == NE || t->compare == LT || t->compare == LE;
-    /* LT is not GE, LE is not GT, NE is not EQ: where the one holds, the other does not. */
     const unsigned holds = negated ? NEXT_RULE : 0, fails = negated ? 0 : NEXT_RULE;
     const bool equal = t->compare == EQ || t->compare == NE;
     const int last = equal ? BPF_JEQ : t->compare == GE || t->compare == LT ? BPF_JGE : BPF_JGT;
@@ -1869,7 +1900,7 @@ static int explain_exec(struct container *c, const char *program) {
 
 /* Tell the engine that all walls stand, and wait until the network does, too. An engine that died
  * before we asked the kernel to be killed with it is found out here. */
-static void ask_engine(struct container *c) {
+static void tell_engine(struct container *c) {
     int fds[] = {c->terminal_fd, c->slave_fd};
     char byte;
     if (c->asks) {
@@ -1892,7 +1923,7 @@ static int execute(struct container *c) {
     const struct report ready = {.kind = READY};
     char cwd[PATH_MAX], **argv = c->want.argv;
     sigset_t none;
-    ask_engine(c);
+    tell_engine(c);
     if (!argv[0]) {
         shell[0] = access("/bin/bash", X_OK) == 0 ? "/bin/bash" : "/bin/sh";
         argv = shell;
@@ -1988,7 +2019,7 @@ static void set_terminal(bool raw) {
 }
 
 /* Does the process catch, ignore or wait for this signal? One that blocks it may wait for it, as
- * inits do, unless it is a shell between two commands (which catches CHLD). */
+ * inits do; but a shell, which catches CHLD, blocks signals for a moment between two commands. */
 static bool handles_signal(long long pid, int number) {
     char path[64], text[64];
     const uint64_t caught = signal_set(pid, "SigCgt:"), ignored = signal_set(pid, "SigIgn:");
@@ -2014,8 +2045,8 @@ static void forward(struct container *c, int number) {
         sys_pidfd_send_signal(c->pid_fd, dropped ? SIGKILL : number);
 }
 
-/* Ctrl-C, where the foreground of the container's terminal is its first process, which the kernel
- * spares when it has no handler. To any other process it would be the end. */
+/* Ctrl-C, when the container's first process is in the foreground: the kernel drops the signal if
+ * that one has no handler for it. Any other process would end, so we end it. */
 static void end_by_key(struct container *c, const struct stream *input) {
     pid_t group = 0;
     struct termios t;
