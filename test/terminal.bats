@@ -314,8 +314,8 @@ engine_of() {
   type_in 'jobs; $CE stop c1'
   sees 'Running'
   sees '^c1$'
-  type_in wait # the name is free a moment before the engine has ended; bash tells before a prompt
-  sees '^.1.. *Exit 3'
+  type_in 'wait $!; echo "job: $?"' # stop may return a moment before the engine has ended
+  sees '^job: 3$'
   back_at_host 0
 }
 
