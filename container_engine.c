@@ -277,6 +277,7 @@ struct wanted {
     struct setting settings[SETTINGS + 1]; /* up to the one without a file */
     struct process_limit process_limits[LIMITS + 1]; /* up to the one of 0 and 0 */
     uint64_t capabilities[CAPABILITY_SETS];
+    const char *user, *group; /* names instead of uid and gid; group "": the user's own */
     uid_t uid;
     gid_t gid, groups[GROUPS];
     size_t group_count;
@@ -1691,6 +1692,39 @@ static int set_hostname(struct container *c) {
     return 0;
 }
 
+/* The number of a name of -u, and that of a user's group, in the container's own file of them:
+ * plain text, which may say anything. passwd(5) */
+static void find_id(struct container *c, const char *file, const char *name, unsigned *id,
+                    unsigned *group) {
+    const size_t n = strlen(name);
+    char line[1024];
+    long long numbers[2] = {-1, 0};
+    FILE *f = fopen(file, "re");
+    while (f && numbers[0] < 0 && fgets(line, sizeof line, f)) {
+        const char *at =
+            strncmp(line, name, n) || line[n] != ':' ? NULL : strchr(line + n + 1, ':');
+        if (at) sscanf(at, ":%lld:%lld", &numbers[0], &numbers[1]);
+    }
+    if (f) fclose(f);
+    if (numbers[0] < 0 || numbers[0] >= IDS || numbers[1] < 0 || numbers[1] >= IDS) {
+        refuse(c, "-u: there is no '%s' in the container's %s", name, file);
+        give_up(c);
+    }
+    *id = (unsigned)numbers[0];
+    *group = (unsigned)numbers[1];
+}
+
+static void find_user(struct container *c) {
+    struct wanted *w = &c->want;
+    gid_t own = 0, none;
+    if (w->user) find_id(c, "/etc/passwd", w->user, &w->uid, &own);
+    if (w->group && !*w->group) w->gid = own;
+    if (w->group && *w->group) find_id(c, "/etc/group", w->group, &w->gid, &none);
+    if (w->user && w->uid) w->capabilities[EFFECTIVE] = w->capabilities[PERMITTED] = 0;
+    for (int i = 0; w->user && i < 3; i++) /* so that it can open /dev/stdout */
+        if (c->stdio[i] >= 0) must(c, fchown(c->stdio[i], w->uid, (gid_t)-1), "chown %d", i);
+}
+
 /*
  * caps: root of the container keeps only the capabilities in its bounding set, another user has
  * none; none are inheritable, and no set-user-ID program gives more. capabilities(7)
@@ -1704,6 +1738,7 @@ static int drop_capabilities(struct container *c) {
         if (errno == EINVAL) break; /* no such capability, and none after it */
         must(c, -1, "drop capability %d", i);
     }
+    find_user(c);
     must(c, prctl(PR_SET_KEEPCAPS, 1), "prctl PR_SET_KEEPCAPS");
     become_user(c, c->want.uid, c->want.gid, c->want.group_count);
     for (int i = 0; i < 2; i++) {
@@ -2718,15 +2753,17 @@ static int update(struct container *c, char **argv) {
 }
 
 /* Wait until the container has ended, and its engine has cleaned up and let go of its lock. */
-static bool wait_gone(struct container *c, long long milliseconds) {
-    for (; flock(c->dir_fd, LOCK_SH | LOCK_NB) < 0; milliseconds -= 5)
-        if (milliseconds <= 0 || usleep(5000) < 0) return false;
+static bool wait_gone(struct container *c, long long seconds) {
+    for (long long i = 0; flock(c->dir_fd, LOCK_SH | LOCK_NB) < 0; i++) {
+        if (i == 200) warn("%s: waiting for its end, up to %lld seconds", c->want.name, seconds);
+        if (i >= seconds * 200 || usleep(5000) < 0) return false;
+    }
     return true;
 }
 
 static void kill_and_wait(struct container *c) {
     if (c->pid_fd >= 0) sys_pidfd_send_signal(c->pid_fd, SIGKILL);
-    if (!wait_gone(c, WAIT_SECONDS * 1000LL))
+    if (!wait_gone(c, WAIT_SECONDS))
         die("the engine of %s, process %lld, does not react: end it, then try again", c->want.name,
             c->made.engine);
 }
@@ -2735,7 +2772,7 @@ static int stop(struct container *c, char **argv) {
     need_container(c, argv[0], true);
     if (!handles_signal(c->made.pid, SIGTERM))
         warn("%s: its first process has no handler for TERM, so it is killed", c->want.name);
-    else if (sys_pidfd_send_signal(c->pid_fd, SIGTERM) == 0 && !wait_gone(c, flags.seconds * 1000))
+    else if (sys_pidfd_send_signal(c->pid_fd, SIGTERM) == 0 && !wait_gone(c, flags.seconds))
         warn("%s: still there %lld s after TERM, so it is killed", c->want.name, flags.seconds);
     kill_and_wait(c);
     puts(c->want.name);
@@ -2750,7 +2787,7 @@ static int send_signal(struct container *c, char **argv) {
     const int number = isdigit((unsigned char)*text)
                            ? (int)parse_whole("signal", text, NSIG - 1)
                            : find_word(names, strncasecmp(text, "SIG", 3) == 0 ? text + 3 : text);
-    if (number <= 0) die("signal '%s': a number, or a name such as TERM is needed", text);
+    if (number <= 0) die("signal '%s': a number or a name is needed, as in kill NAME TERM", text);
     need_container(c, argv[0], true);
     if (sys_pidfd_send_signal(c->pid_fd, number) < 0)
         die("container %s has just ended", c->want.name);
@@ -2860,11 +2897,17 @@ static void take_volume(const char *option, const char *value, void *to) {
                         .attributes = MOUNT_ATTR_NODEV | MOUNT_ATTR_IDMAP | (mode ? RDONLY : 0)};
 }
 
+/* A user, and perhaps a group: each a number, or a name that is looked for inside (find_user). */
 static void take_user(const char *option, const char *value, void *to) {
-    const size_t n = strcspn(value, ":");
-    (void)to;
-    it.want.uid = (uid_t)parse_whole(option, keep("%.*s", (int)n, value), IDS - 1);
-    it.want.gid = value[n] ? (gid_t)parse_whole(option, value + n + 1, IDS - 1) : it.want.uid;
+    struct wanted *w = to;
+    char *user = keep("%s", value), *group = strchr(user, ':');
+    if (group) *group++ = '\0';
+    w->user = isdigit((unsigned char)*user) ? NULL : user;
+    w->uid = w->user ? 0 : (uid_t)parse_whole(option, user, IDS - 1);
+    w->gid = w->uid;
+    w->group = group && !isdigit((unsigned char)*group) ? group : !group && w->user ? "" : NULL;
+    if (group && !w->group) w->gid = (gid_t)parse_whole(option, group, IDS - 1);
+    if (!*user || (group && !*group)) die("%s '%s': USER or USER:GROUP is needed", option, value);
 }
 
 static void take_directory(const char *option, const char *value, void *to) {
@@ -2928,8 +2971,8 @@ static const struct option {
      &it.want.settings[2]},
     {"-e", "KEY=VALUE", "run exec ", "set an environment variable", take_variable, NULL},
     {"-w", "DIR", "run exec ", "start in DIR", take_directory, &it.want.cwd},
-    {"-u", "UID[:GID]", "run exec ", "run as this user and group (default 0:0; GID: as UID)",
-     take_user, NULL},
+    {"-u", "USER[:GROUP]", "run exec ", "as whom: numbers, or names inside (default 0:0)",
+     take_user, &it.want},
     {"-v", "HOST:CONTAINER[:ro]", "run ", "show a file or directory of the host inside",
      take_volume, &it.want.mounts[1]},
     {"-d", NULL, "run ", "run in the background; output goes to a log", NULL, &it.want.detach},
@@ -3144,7 +3187,8 @@ static void complete(struct container *c) {
     w->capabilities[EFFECTIVE] = w->capabilities[PERMITTED] =
         w->uid ? 0 : w->capabilities[BOUNDING];
     set_variable("PATH=" STANDARD_PATH, false);
-    set_variable(w->uid ? "HOME=/" : "HOME=/root", false);
+    const bool root = w->user ? strcmp(w->user, "root") == 0 : w->uid == 0;
+    set_variable(root ? "HOME=/root" : "HOME=/", false);
     set_variable(keep("HOSTNAME=%s", w->hostname), false);
     set_variable(keep("TERM=%s", term && *term ? term : "linux"), false);
     if (lang) set_variable(keep("LANG=%s", lang), false);
@@ -3445,9 +3489,7 @@ int main(int argc, char **argv) {
     int count = 0;
     while (words[count]) count++;
     for (int i = 0; i < count && i <= command->low - (it.want.name != NULL); i++)
-        if ((find_option(command->name, words[i]) &&
-             !(command->run == run && hint(words[0], NULL))) ||
-            (words[i][0] == '-' && command->high == 2))
+        if (find_option(command->name, words[i]) && !(command->run == run && hint(words[0], NULL)))
             die("option %s: %s", words[i],
                 hint(words[i], keep("options come before %s", command->words)));
     if (command->run != run && (count < command->low || count > command->high))

@@ -196,8 +196,33 @@ c1() {
   [[ $output == 1001 ]]
   try -0 ce -u 1000 "$ALPINE" c1 none sh -c 'id -u; id -G | wc -w'
   [[ $output == $'1000\n1' ]]
-  refuses -u ce -u wheel "$ALPINE" c1 none true
+  refuses "/etc/passwd" ce -u wheel "$ALPINE" c1 none true
   refuses -u ce -u 1000:-1 "$ALPINE" c1 none true
+}
+
+# Names are looked up inside, where the host's mean nothing.
+@test "engine: -u takes names of the container's own files, which may have changed in its layer" {
+  local script='echo $(id -u) $(id -g) $(id -G); grep CapEff /proc/self/status; echo >/dev/stdout'
+  for options in '' '--userns off'; do
+    # shellcheck disable=SC2086  # words
+    try -0 ce $options "$ALPINE" c1 none sh -c 'echo me::77:78: >>/etc/passwd; addgroup -g 79 us'
+    # shellcheck disable=SC2086
+    try -0 ce $options -u me "$ALPINE" c1 none sh -c "$script"
+    [[ ${lines[0]} == '77 78 78' && ${lines[1]} == *$'\t'0000000000000000 ]]
+    # shellcheck disable=SC2086
+    try -0 ce $options -u 5:us "$ALPINE" c1 none id
+    [[ $output == 'uid=5('*') gid=79(us)'* ]]
+    # shellcheck disable=SC2086
+    try -0 ce $options -u root:us "$ALPINE" c1 none sh -c "$script"
+    [[ ${lines[0]} == '0 79 79' && ${lines[1]} != *0000000000000000 ]]
+    ce delete c1
+  done
+  # Numbers that would leave it root: setresuid(2) takes -1 for no change.
+  for id in -1 4294967295 4294967296 65536 x ''; do
+    try -0 ce "$ALPINE" c1 none sh -c "echo 'bad:x:$id:$id:' >/etc/passwd"
+    refuses "no 'bad'" ce -u bad "$ALPINE" c1 none true
+    ce delete c1
+  done
 }
 
 @test "engine: -v shows a directory of the host, and writes reach it" {

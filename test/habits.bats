@@ -91,7 +91,9 @@ table() {
   125 | absolute            | run --rm -w tmp @ c1 none pwd
   0   | 1000                | run --rm -u 1000:1000 @ c1 none id -u
   0   | 1000                | run --rm --user 1000 @ c1 none id -u
-  125 | number              | run --rm -u nobody @ c1 none id -u
+  0   | 65534               | run --rm -u nobody @ c1 none id -u
+  0   | 100 82 /            | run --rm -u 100:www-data @ c1 none sh -c 'echo $(id -u) $(id -g) ~'
+  125 | /etc/passwd         | run --rm -u somebody @ c1 none id -u
   0   | box                 | run --rm --hostname box @ c1 none hostname
   0   | --hostname NAME     | run -h box @ c1 none hostname
   0   |                     | run --rm -m max --cpus max --pids-limit max @ c1 none true
@@ -178,6 +180,8 @@ END
   0   | uid=0               | exec up id
   0   | uid=0               | exec -it up id
   0   | uid=5               | exec --user 5 up id
+  0   | uid=65534(nobody)   | exec -u nobody up id
+  125 | /etc/group          | exec -u nobody:none up id
   0   | /tmp                | exec -w /tmp up pwd
   0   | 1                   | exec -e A=1 up sh -c 'echo $A'
   125 | --cap-add           | exec --privileged up id
@@ -205,6 +209,8 @@ END
   125 | kill NAME TERM      | kill -9 up
   125 | kill NAME TERM      | kill -s TERM up
   125 | kill NAME TERM      | kill --signal=TERM up
+  125 | signal '-9'         | kill up -9
+  125 | kill NAME TERM      | kill up -9
   125 | such as TERM        | kill up NOSUCH
   125 | stop it first       | rm up
   125 | options come before | stop up -t 1

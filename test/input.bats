@@ -144,7 +144,7 @@ each() { # STATUS WORD ARGUMENT... ::: VALUE...
 # --- who, where, with what ---------------------------------------------------------------------
 
 @test "input: -u, of a new container and in exec" {
-  local users=("${WORDS[@]}" root 0: :0 : :: 0:0:0 -1 +0 0:-1 65536 0:65536 99999999999999999999
+  local users=("${WORDS[@]}" wheel nobody:none 0: :0 : :: 0:0:0 -1 +0 0:-1 65536 0:65536 99999999999999999999
     0x0 00 0:00 1.5 ' 0' '0 ' '0 :0' 4294967296 4294967295)
   start_idle c0 none
   each 125 -u -u @ "$ALPINE" c1 none true ::: "${users[@]}"

@@ -919,7 +919,8 @@ timed() {
   wait_until 10 said c1 ready
   timed try -0 ce stop -t 2 c1
   ((took >= 20 && took < 80))
-  [[ $stderr == *c1*2*TERM*kill* && $output == c1 ]]
+  [[ ${stderr_lines[0]} == *'c1: waiting for its end, up to 2 seconds' ]]
+  [[ ${stderr_lines[1]} == *c1*2*TERM*kill* && $output == c1 ]]
   [[ $(state_of c1) == 'exited (137)' ]]
   refuses -t ce stop -t x c1
   refuses -t ce stop -t -1 c1
