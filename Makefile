@@ -18,7 +18,7 @@ STATIC := $(shell echo 'int main(void) { return 0; }' | $(CC) -static -x c - -o 
 SHELL_FILES = $(wildcard *.sh test/*.sh test/attacks/*.sh test/*.bash) .ci/run
 
 .DELETE_ON_ERROR:
-.PHONY: all demo test check bench figures attacks lesson grade debug asan sanitize analyze \
+.PHONY: all demo test test-clients check bench figures attacks lesson grade debug asan sanitize analyze \
 	lint format install uninstall clean help
 
 all: container_engine ## build the engine (the default)
@@ -33,6 +33,9 @@ test: ## as root: all tests, here or, where cgroup v2 has no controllers, in a t
 	@./env.sh deps test
 	@$(MAKE) --no-print-directory container_engine
 	@test/run.sh
+
+test-clients: container_engine ## as root: podman, containerd and docker drive it as they drive crun, in a VM
+	@test/clients.sh
 
 check: lint analyze test sanitize ## everything that must hold: lint, analyze, test, sanitize
 

@@ -121,7 +121,7 @@ STAY='trap "exit 0" TERM; echo up; sleep 1000 & wait'
       ready "delete$i" delete -f c1
     done
     shoot
-    harvest 'no container named c1\|c1 is not running\|c1 has just ended\|c1 is in use'
+    harvest 'no container named c1\|not running: c1\|c1 has just ended\|c1 is in use'
     ((won > 0))
     ended "$pid"
   done

@@ -1,0 +1,54 @@
+/*
+ * The reader of config.json under libFuzzer: `make fuzz`.
+ *
+ *   fuzz_json    the JSON reader alone
+ *   fuzz_config  (-DCONFIG) the reader, and all that fills struct wanted from it
+ *
+ * The engine ends with exit() when it refuses a text; here that leads back into the harness.
+ */
+#define _GNU_SOURCE
+#include <setjmp.h>
+#include <stdlib.h>
+static _Noreturn void fuzz_exit(int status);
+#define exit fuzz_exit
+#define main engine_main
+#ifndef ENGINE_SOURCE
+#define ENGINE_SOURCE "../../container_engine.c"
+#endif
+#include ENGINE_SOURCE
+#undef main
+#undef exit
+
+static jmp_buf refused;
+static _Noreturn void fuzz_exit(int status) {
+    (void)status;
+    longjmp(refused, 1);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+#ifdef CONFIG
+    static int fd = -1;
+    if (fd < 0) fd = memfd_create("config.json", 0);
+    if (ftruncate(fd, 0) < 0 || pwrite(fd, data, size, 0) != (ssize_t)size) abort();
+    it = blank;
+    it.want = (struct wanted){.name = "fuzz", .lib_dir = "/nowhere"};
+    if (setjmp(refused) == 0) load_config(&it, keep("/proc/self/fd/%d", fd), "/nowhere");
+#else
+    struct reader r = {0};
+    char *text = malloc(size + 1); /* of the exact size, so that one byte too far is seen */
+    if (!text) abort();
+    memcpy(text, data, size);
+    text[size] = '\0';
+    if (read_json(&r, text, size)) {
+        /* Each value lies inside of the array, and so do those inside of it. */
+        for (int i = 0; i < r.count; i++)
+            if (r.values[i].next < 1 || i + r.values[i].next > r.count) abort();
+    } else if (!r.problem || r.at < text || r.at > text + size) {
+        abort();
+    }
+    free(r.values);
+    free(text);
+#endif
+    return 0;
+}
