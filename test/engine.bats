@@ -496,8 +496,9 @@ print(len(got), p.wait())' "$ENGINE" --rm "$ALPINE" c1 none cat
     try -137 lab "${ignoring[@]}" "$ENGINE" "$mode" --rm "$ALPINE" c1 none \
       sh -c 'sh -c "kill -KILL \$\$; true"; exit $?'
     try -127 lab "${ignoring[@]}" "$ENGINE" "$mode" --rm -d "$ALPINE" c1 none no-such-program
-    try -0 lab "${ignoring[@]}" "$ENGINE" "$mode" -d "$ALPINE" c1 none sh -c 'sleep 1; exit 5'
-    try -6 lab "${ignoring[@]}" "$ENGINE" exec c1 sh -c 'exit 6'
+    try -0 lab "${ignoring[@]}" "$ENGINE" "$mode" -d "$ALPINE" c1 none \
+      sh -c 'until [ -e /tmp/end ]; do sleep 0.1; done; exit 5'
+    try -6 lab "${ignoring[@]}" "$ENGINE" exec c1 sh -c 'touch /tmp/end; exit 6'
     wait_until 10 lab sh -c '"$@" | grep -q "exited (5)"' sh "$ENGINE" list
     try -125 lab "${ignoring[@]}" "$ENGINE" delete c1 'not a name'
     [[ -z $(lab "$ENGINE" list -q) ]]
