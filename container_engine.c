@@ -837,32 +837,24 @@ static const char *cgroup_mount(void) {
 /* Open the container's directory, or make it, and lock it. Returns 1 to be called again: the engine
  * of an earlier run, or somebody who deletes it, has the lock for another moment. */
 static int open_directory(struct container *c) {
-    const char *name = c->want.name;
+    const char *dir = c->want.lib_dir, *name = c->want.name;
+    int result = -1;
     c->fresh = mkdirat(c->lib_fd, name, 0700) == 0;
-    if (!c->fresh && errno != EEXIST) return fail(c, "mkdir %s/%s", c->want.lib_dir, name);
+    if (!c->fresh && errno != EEXIST) return fail(c, "mkdir %s/%s", dir, name);
     c->dir_fd = openat(c->lib_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (c->dir_fd < 0) {
-        fail(c, "open %s/%s", c->want.lib_dir, name);
-        if (c->fresh) unlinkat(c->lib_fd, name, AT_REMOVEDIR);
-        return -1;
-    }
-    const int known = read_state(&c->made, c->lib_fd, name);
-    if (known == 0 && c->made.remove && !runs(&c->made) && !has_engine(&c->made)) {
-        set_aside(c); /* of a --rm that went down with the machine: away with it, and once more */
-        c->swept = true;
-        close_fd(&c->dir_fd);
-        return 1;
-    }
-    c->made.remove = 0; /* what was there before stays, whatever becomes of us */
-    if (known < 0 && errno != ENOENT)
-        fail(c, "%s/%s/state", c->want.lib_dir, name);
+    if (c->dir_fd < 0)
+        fail(c, "open %s/%s", dir, name);
+    else if (read_state(&c->made, c->lib_fd, name) < 0 && errno != ENOENT)
+        fail(c, "%s/%s/state", dir, name);
     else if (runs(&c->made) || (has_engine(&c->made) && !c->made.started))
         refuse(c, "a container named %s runs already", name);
-    else if (flock(c->dir_fd, LOCK_EX | LOCK_NB) == 0)
-        return 0;
+    else
+        result = flock(c->dir_fd, LOCK_EX | LOCK_NB) == 0 ? 0 : 1;
+    c->made.remove = 0; /* what was there before stays, whatever becomes of us */
+    if (result == 0) return 0;
     if (c->fresh) unlinkat(c->lib_fd, name, AT_REMOVEDIR);
     close_fd(&c->dir_fd);
-    return c->report.why[0] ? -1 : 1;
+    return result;
 }
 
 /* A name keeps its range of user ids; two names share one once in 19,514. FNV-1a */
@@ -2413,6 +2405,7 @@ static int look_at_others(struct container *c) {
     memset(taken, 0, sizeof taken);
     DIR *dir = opendir(parent);
     if (!dir && errno != ENOENT) return fail(c, "%s", parent);
+    sweep(c, c->want.name, false); /* a reboot leaves no cgroup */
     for (struct dirent *e; dir && (e = readdir(dir)) != NULL;) {
         if (e->d_type != DT_DIR) continue;
         sweep(c, e->d_name, true);
@@ -3389,6 +3382,7 @@ static const char *without_users(const struct wanted *w) {
     if (access("/proc/self/ns/user", F_OK) < 0) return "this kernel has none";
     uname(&u);
     sscanf(u.release, "%d.%d", &major, &minor);
+    if (major * 1000 + minor < 5015) die("Linux 5.15 or newer is needed, not %s", u.release);
     if (!w->write_through && major * 1000 + minor < 5019)
         return keep("a layer over mapped files needs Linux 5.19, not %s", u.release);
     for (const struct mount *m = w->mounts; m->type; m++) {
