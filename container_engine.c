@@ -107,7 +107,6 @@
 #include <sys/utsname.h>
 #include <sys/vfs.h>
 #include <sys/wait.h>
-#include <sys/ttydefaults.h>
 #include <sys/un.h>
 #include <termios.h>
 #include <time.h>
@@ -202,17 +201,18 @@ static const char *const device_links[][2] = {
 };
 
 /* clang-format off */
-/* What speaks of the whole machine, whatever the namespace, is hidden or cannot be written. %d
- * stands for the number of each processor. Not every kernel has every part. */
+/* What speaks of the whole machine, whatever the namespace, is hidden or cannot be written; and so
+ * is each processor's THROTTLE. Not every kernel has every part. */
 static const char *const default_masked[] = {
     "/proc/acpi", "/proc/asound", "/proc/interrupts", "/proc/kcore", "/proc/keys",
     "/proc/kpagecgroup", "/proc/kpagecount", "/proc/kpageflags", "/proc/latency_stats",
     "/proc/pagetypeinfo", "/proc/sched_debug", "/proc/scsi", "/proc/slabinfo", "/proc/timer_list",
     "/proc/timer_stats", "/proc/vmallocinfo", "/sys/dev/block", "/sys/devices/virtual/powercap",
-    "/sys/devices/system/cpu/cpu%d/thermal_throttle", "/sys/firmware", NULL,
+    "/sys/firmware",
 };
+#define THROTTLE "/sys/devices/system/cpu/cpu%ld/thermal_throttle"
 static const char *const default_read_only[] = {
-    "/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger", NULL,
+    "/proc/bus", "/proc/dynamic_debug", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger", NULL,
 };
 
 /* The limits of cgroups(7): the file, the value, and whether somebody asked for it. One that was
@@ -222,17 +222,18 @@ struct setting {
     bool asked;
 };
 
-/* Limits of the process itself, which it would inherit from whoever called us. getrlimit(2) */
-struct process_limit {
-    int resource;
-    rlim_t soft, hard;
-};
-static const struct process_limit default_process_limits[] = {
-    {RLIMIT_CORE, 0, RLIM_INFINITY},             {RLIMIT_CPU, RLIM_INFINITY, RLIM_INFINITY},
-    {RLIMIT_DATA, RLIM_INFINITY, RLIM_INFINITY}, {RLIMIT_FSIZE, RLIM_INFINITY, RLIM_INFINITY},
-    {RLIMIT_AS, RLIM_INFINITY, RLIM_INFINITY},   {RLIMIT_STACK, 8 << 20, RLIM_INFINITY},
-    {RLIMIT_NOFILE, 1024, 1 << 20},              {RLIMIT_MEMLOCK, 8 << 20, 8 << 20},
-    {RLIMIT_NICE, 0, 1},                         {RLIMIT_RTPRIO, 0, 1},
+/* Limits of a process, soft and hard, which it would inherit from whoever called us. With a priority
+ * of real time (RTPRIO) it would not be under cpu.max. getrlimit(2) */
+#define UNLIMITED {RLIM_INFINITY, RLIM_INFINITY}
+static const struct rlimit default_process_limits[RLIM_NLIMITS] = {
+    [RLIMIT_AS] = UNLIMITED,           [RLIMIT_CORE] = {0, RLIM_INFINITY},
+    [RLIMIT_CPU] = UNLIMITED,          [RLIMIT_DATA] = UNLIMITED,
+    [RLIMIT_FSIZE] = UNLIMITED,        [RLIMIT_LOCKS] = UNLIMITED,
+    [RLIMIT_MEMLOCK] = {8 << 20, 8 << 20}, [RLIMIT_MSGQUEUE] = {819200, 819200},
+    [RLIMIT_NICE] = {0, 0},            [RLIMIT_NOFILE] = {1024, 1 << 20},
+    [RLIMIT_NPROC] = UNLIMITED,        [RLIMIT_RSS] = UNLIMITED,
+    [RLIMIT_RTPRIO] = {0, 0},          [RLIMIT_RTTIME] = UNLIMITED,
+    [RLIMIT_SIGPENDING] = {16384, 16384}, [RLIMIT_STACK] = {8 << 20, RLIM_INFINITY},
 };
 
 /* docker's capabilities, but MKNOD: no device node made inside could be opened. */
@@ -256,7 +257,7 @@ struct rule {
     } tests[6];
 };
 
-enum { MOUNTS = 240, PATHS = 128, VARIABLES = 512, SETTINGS = 48, GROUPS = 64, LIMITS = 16 };
+enum { MOUNTS = 240, PATHS = 1024, VARIABLES = 512, SETTINGS = 48, GROUPS = 64 };
 
 /* What was asked for, by options or by OCI's config.json. When the first step is taken it is
  * complete, and nobody writes to it any more. */
@@ -276,8 +277,8 @@ struct wanted {
     const char *joined[COUNT(namespaces)]; /* or that of this file */
     const char *uid_map, *gid_map;         /* instead of the container's range */
     int kept_fds; /* OCI: so many of the caller's, from 3 on, are passed on */
-    struct setting settings[SETTINGS + 1];           /* up to the one without a file */
-    struct process_limit process_limits[LIMITS + 1]; /* up to the one of 0 and 0 */
+    struct setting settings[SETTINGS + 1]; /* up to the one without a file */
+    struct rlimit process_limits[RLIM_NLIMITS];
     uint64_t capabilities[CAPABILITY_SETS];
     const char *user, *group; /* names instead of uid and gid; group "": the user's own */
     uid_t uid;
@@ -320,7 +321,6 @@ struct report {
 struct program {
     const char *path;                       /* NULL: the first word, by PATH */
     char *const *argv, *const *environment; /* NULL: ours */
-    const char *input;                      /* for its standard input */
     int netns_fd;                           /* where it runs; -1: here */
     int input_fd, output_fd;
     pid_t pid;
@@ -347,6 +347,7 @@ struct container {
     char *words;             /* our command line, for `start` */
     size_t words_size;
     struct program program;
+    struct rlimit limits[RLIM_NLIMITS]; /* of the program: as wanted, or as high as we may */
     const struct step *child_steps;
     const char *step;     /* the name of the one that runs now */
     struct report report; /* the last one; the engine's own failures too */
@@ -496,14 +497,15 @@ static int open_inside(int dir_fd, char *path, int like_fd, uint64_t resolve) {
         char *slash = strrchr(path, '/');
         const char *name = slash ? slash + 1 : path;
         if (slash) *slash = '\0';
-        int parent_fd = slash ? open_inside(dir_fd, path, dir_fd, resolve) : dir_fd;
+        int parent_fd = slash ? open_inside(dir_fd, path, dir_fd, resolve) : dup(dir_fd);
+        if (slash) *slash = '/';
+        if (parent_fd < 0) return -1;
         const int made = S_ISDIR(s.st_mode) ? mkdirat(parent_fd, name, 0755)
                                             : mknodat(parent_fd, name, S_IFREG | 0644, 0);
-        if (made < 0 && errno == EEXIST) unlinkat(parent_fd, name, 0);
-        if (slash) {
-            close_fd(&parent_fd);
-            *slash = '/';
-        }
+        const bool there = made < 0 && errno == EEXIST; /* a link that leads nowhere */
+        if (there) unlinkat(parent_fd, name, 0);
+        close_fd(&parent_fd);
+        if (made < 0 && !there) return -1;
     }
     return fd;
 }
@@ -524,8 +526,9 @@ static int make_file_system(const struct mount *m) {
     int tree_fd = -1, fs_fd = (int)syscall(SYS_fsopen, m->type, FSOPEN_CLOEXEC);
     if (fs_fd < 0) return -1;
     long result = syscall(SYS_fsconfig, fs_fd, FSCONFIG_SET_STRING, "source", m->source, 0);
-    COPY(options, m->data ? m->data : "");
-    while (result == 0 && (option = strsep(&rest, ",")) != NULL && *option) {
+    if (COPY(options, m->data ? m->data : "") >= (int)sizeof options) result = -1, errno = E2BIG;
+    while (result == 0 && (option = strsep(&rest, ",")) != NULL) {
+        if (!*option) continue;
         char *value = strchr(option, '=');
         if (value) *value++ = '\0';
         result = syscall(SYS_fsconfig, fs_fd, value ? FSCONFIG_SET_STRING : FSCONFIG_SET_FLAG,
@@ -552,18 +555,14 @@ static long long start_time(long long pid) {
     return at ? atoll(at + 1) : -1;
 }
 
-/* The set of signals in a line of a process's status, such as "SigIgn:". proc_pid_status(5) */
-static uint64_t signal_set(long long pid, const char *name) {
-    char path[64] = "/proc/self/status", *line = NULL;
-    size_t size = 0;
-    uint64_t set = 0;
+/* The set of signals in a line of a process's status, such as "\nSigIgn:"; in doubt all of them.
+ * The lines before it list groups, of which there may be 65,536. proc_pid_status(5) */
+static uint64_t signal_set(long long pid, const char *line) {
+    static char text[1 << 20];
+    char path[64] = "/proc/self/status";
     if (pid) snprintf(path, sizeof path, "/proc/%lld/status", pid);
-    FILE *f = fopen(path, "re");
-    while (f && !set && getline(&line, &size, f) > 0)
-        if (strncmp(line, name, strlen(name)) == 0) set = strtoull(line + strlen(name), NULL, 16);
-    if (f) fclose(f);
-    free(line);
-    return set;
+    const char *at = read_file(AT_FDCWD, path, text, sizeof text) > 0 ? strstr(text, line) : NULL;
+    return at ? strtoull(at + strlen(line), NULL, 16) : ~0ULL;
 }
 
 /* fork(2), with new namespaces, and born in a cgroup (-1: in ours). clone3(2) */
@@ -721,42 +720,41 @@ static void walk_back(struct container *c, const struct step *steps, const struc
 }
 
 /* The signals that are passed on to the container wait in signal_fd until somebody looks: half a
- * container is never left. SIGALRM is our own: the time to end is over. signalfd(2) */
-static int hold_signals(void) {
-    static const int numbers[] = {SIGINT,  SIGTERM, SIGHUP,   SIGQUIT,
-                                  SIGUSR1, SIGUSR2, SIGWINCH, SIGALRM};
+ * container is never left. SIGHUP only where it is not ignored, as after nohup(1). SIGALRM is our
+ * own: the time to end is over. signalfd(2) */
+static int hold_signals(uint64_t ignored) {
+    static const int numbers[] = {SIGINT,  SIGTERM,  SIGQUIT, SIGUSR1,
+                                  SIGUSR2, SIGWINCH, SIGALRM, SIGHUP};
+    const size_t count = COUNT(numbers) - (ignored >> (SIGHUP - 1) & 1);
     sigset_t set;
     sigemptyset(&set);
-    for (size_t i = 0; i < COUNT(numbers); i++) sigaddset(&set, numbers[i]);
+    for (size_t i = 0; i < count; i++) sigaddset(&set, numbers[i]);
     sigprocmask(SIG_BLOCK, &set, NULL);
     return signalfd(-1, &set, SFD_CLOEXEC);
 }
 
 /* The child must not inherit our caller's priority, OOM score, limits and ignored signals. So we
  * set our own, which it inherits then. getrlimit(2), proc_pid_oom_score_adj(5) */
-static int reset_inherited(struct container *c) {
+static int reset_inherited(struct container *c, uint64_t ignored) {
     const struct sched_param plain = {0};
-    const uint64_t ignored = signal_set(0, "SigIgn:");
     char score[16];
     /* Not by signal(2): the C library keeps 32 and 33 to itself. All zeros mean SIG_DFL. */
     for (int n = 1; n < NSIG; n++)
-        if (ignored >> (n - 1) & 1 && n != SIGPIPE)
+        if (ignored >> (n - 1) & 1 && n != SIGPIPE && n != SIGHUP)
             syscall(SYS_rt_sigaction, n, (const unsigned long[4]){0}, NULL, 8);
     snprintf(score, sizeof score, "%d", c->want.oom_score);
     if (did(c, write_file(AT_FDCWD, "/proc/self/oom_score_adj", score), "oom_score_adj") < 0 ||
         did(c, sched_setscheduler(0, SCHED_OTHER, &plain), "sched_setscheduler OTHER") < 0 ||
         did(c, setpriority(PRIO_PROCESS, 0, 0), "setpriority 0") < 0)
         return -1;
-    for (const struct process_limit *l = c->want.process_limits; l->resource || l->soft || l->hard;
-         l++) {
-        struct rlimit r = {l->soft, l->hard}, old;
-        if (getrlimit(l->resource, &old) < 0) return fail(c, "getrlimit %d", l->resource);
-        if ((old.rlim_cur == r.rlim_cur && old.rlim_max == r.rlim_max) ||
-            setrlimit(l->resource, &r) == 0)
-            continue;
-        r.rlim_max = r.rlim_max < old.rlim_max ? r.rlim_max : old.rlim_max; /* cannot be raised */
-        r.rlim_cur = r.rlim_cur < r.rlim_max ? r.rlim_cur : r.rlim_max;
-        if (setrlimit(l->resource, &r) < 0) return fail(c, "setrlimit %d", l->resource);
+    for (int i = 0; i < RLIM_NLIMITS; i++) { /* to lower them is left to step caps */
+        struct rlimit *limit = &c->limits[i], ours;
+        *limit = c->want.process_limits[i];
+        if (getrlimit(i, &ours) < 0) return fail(c, "getrlimit %d", i);
+        const struct rlimit raised = {ours.rlim_cur, limit->rlim_max};
+        if (limit->rlim_max > ours.rlim_max && setrlimit(i, &raised) < 0)
+            limit->rlim_max = ours.rlim_max;
+        if (limit->rlim_cur > limit->rlim_max) limit->rlim_cur = limit->rlim_max;
     }
     return 0;
 }
@@ -764,23 +762,22 @@ static int reset_inherited(struct container *c) {
 /* A step of ours failed. Was it because the child had failed before? Then it has said why, or is
  * gone: that is the reason to tell, not ours. (After READY, its end is no failure.) */
 static void prefer_reason_of_child(struct container *c) {
-    const struct report ours = c->report;
-    struct pollfd said = {c->report_fd, POLLIN, 0};
-    if (ours.kind || c->pid_fd < 0 || poll(&said, 1, 0) <= 0) return;
-    const int kind = hear_child(c);
-    if (kind == 0)
-        child_died(c);
-    else if (kind != FAILED)
-        c->report = ours;
+    struct report said;
+    struct pollfd p = {c->report_fd, POLLIN, 0};
+    if (c->report.kind || c->pid_fd < 0 || poll(&p, 1, 0) <= 0) return;
+    const ssize_t length = read(c->report_fd, &said, sizeof said);
+    if (length == sizeof said && said.kind == FAILED) c->report = said;
+    if (length == 0) child_died(c);
 }
 
 /* The engine: all steps; when one fails, it is said why, and they are undone. Returns 0, or the
  * status to exit with. */
 static int make_steps(struct container *c, const struct step *steps) {
     const struct step *s = steps;
-    c->signal_fd = hold_signals();
+    const uint64_t ignored = signal_set(0, "\nSigIgn:");
+    c->signal_fd = hold_signals(ignored);
     if (c->signal_fd < 0) fail(c, "signalfd");
-    if (c->signal_fd < 0 || reset_inherited(c) < 0) die("cannot begin: %s", c->report.why);
+    if (c->signal_fd < 0 || reset_inherited(c, ignored) < 0) die("cannot begin: %s", c->report.why);
     while (s->name && begin(c, s->name) == 0 && s->make(c) == 0) s++;
     if (!s->name) return 0;
     prefer_reason_of_child(c);
@@ -908,6 +905,7 @@ static int claim(struct container *c) {
         unlock_host(c);
     }
     if (result > 0) refuse(c, "the last run of %s has not ended yet", c->want.name);
+    if (result < 0 && !c->fresh) close_fd(&c->dir_fd); /* nothing in it is ours to change */
     if (result == 0 && c->swept && remove_set_aside(c) < 0) c->report.why[0] = '\0';
     return result == 0 ? 0 : -1;
 }
@@ -974,7 +972,10 @@ static int make_cgroup_path(struct container *c) {
  */
 static int make_cgroup(struct container *c) {
     bool missing = false;
-    if (make_cgroup_path(c) < 0) return -1;
+    if (lock_host(c) < 0) return -1; /* whoever makes the first one switches controllers on, too */
+    const int made = make_cgroup_path(c);
+    unlock_host(c);
+    if (made < 0) return -1;
     c->cgroup_fd = open(c->made.cgroup, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (c->cgroup_fd < 0) return fail(c, "open %s", c->made.cgroup);
     for (const struct setting *s = c->want.settings; s->file; s++) {
@@ -1032,6 +1033,8 @@ static int open_stdio(struct container *c) {
         const bool input = i == 0;
         c->stdio[i] = input ? ends[0] : ends[1];
         c->ours[i] = input ? ends[1] : ends[0];
+        /* Who reopens its end can take what we were about to read, or fill what we would write. */
+        if (fcntl(c->ours[i], F_SETFL, O_NONBLOCK) < 0) return fail(c, "O_NONBLOCK");
         if (c->want.detach && i == 0) close_fd(&c->ours[0]); /* an empty input */
         /* The pipes are the container's, so that it can open /dev/stdout. */
         if (c->made.base && fchown(c->stdio[i], (uid_t)(c->made.base + c->want.uid),
@@ -1217,17 +1220,15 @@ static int read_name_servers(struct container *c, char *text, size_t size) {
 }
 
 /* /etc/hosts and /etc/resolv.conf: files of ours over those of the rootfs, which may be missing or
- * wrong. They are the container's, which may write to them; written anew only where they differ. */
+ * wrong. They are the container's, which may write to them. */
 static int write_own_file(struct container *c, const char *name) {
-    char text[5000], before[5000] = "";
+    char text[5000];
     if (strcmp(name, "hosts") == 0)
         snprintf(text, sizeof text, "127.0.0.1 localhost\n::1 localhost ip6-localhost\n%s %s %s\n",
                  c->want.address[0] ? c->want.address : "127.0.1.1", c->want.hostname,
                  c->want.name);
     else if (read_name_servers(c, text, sizeof text) < 0)
         return -1;
-    if (read_file(c->dir_fd, name, before, sizeof before) > 0 && strcmp(text, before) == 0)
-        return 0;
     int fd = openat(c->dir_fd, name, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0644);
     const size_t length = strlen(text);
     const bool done = fd >= 0 && write(fd, text, length) == (ssize_t)length &&
@@ -1286,16 +1287,10 @@ static int make_layer_directories(struct container *c) {
  * goes at the end need not be safe on the disk before (volatile).
  * https://docs.kernel.org/filesystems/overlayfs.html */
 static int mount_overlay(struct container *c) {
-    const struct mount overlay = {"overlay",
-                                  "overlay",
-                                  "/",
-                                  c->want.remove && c->fresh
-                                      ? "lowerdir=lower,upperdir=upper,workdir=work,volatile"
-                                      : "lowerdir=lower,upperdir=upper,workdir=work",
-                                  MOUNT_ATTR_NODEV,
-                                  0,
-                                  0,
-                                  false};
+    static const char stay[] = "lowerdir=lower,upperdir=upper,workdir=work",
+                      go_away[] = "lowerdir=lower,upperdir=upper,workdir=work,volatile";
+    const char *options = c->want.remove && c->fresh ? go_away : stay;
+    const struct mount overlay = {"overlay", "overlay", "/", options, MOUNT_ATTR_NODEV};
     char path[PATH_MAX];
     struct statfs f;
     snprintf(path, sizeof path, "%s/%s", c->want.lib_dir, c->want.name);
@@ -1303,7 +1298,7 @@ static int mount_overlay(struct container *c) {
                                "mount %s on %s/lower", c->want.rootfs, path) < 0)
         return fail(c, "cannot attach the rootfs to %s/lower", path);
     int fd = make_file_system(&overlay);
-    if (did(c, fd, "mount overlay: %s", overlay.data) < 0)
+    if (did(c, fd, "mount overlay: %s", options) < 0)
         return fail(c,
                     "mount overlay: %s and the rootfs must be on ext4, xfs, btrfs or tmpfs for "
                     "a layer, or use --write-through",
@@ -1482,7 +1477,7 @@ static void leave_caller(struct container *c) {
     enum { JOIN_SESSION_KEYRING = 1 };
     if (!c->want.keep_files) must(c, setsid(), "setsid");
     const long keyring = syscall(SYS_keyctl, JOIN_SESSION_KEYRING, NULL);
-    if (keyring < 0 && errno != ENOSYS && errno != EDQUOT) must(c, keyring, "keyctl");
+    if (keyring < 0 && errno != ENOSYS) must(c, keyring, "keyctl JOIN_SESSION_KEYRING");
     become_user(c, 0, 0, 0);
 }
 
@@ -1552,25 +1547,22 @@ static void attach(struct container *c, int tree_fd, const char *what, const cha
     close_fd(&at_fd);
 }
 
-/* Hide a path, if it is there: a file under /dev/null; a directory, which that does not fit, under
- * an empty one, which is made once, and copied from its first place. */
+/* Hide a path, if it is there: a file under /dev/null, a directory under an empty one. */
 static void hide(struct container *c, const char *path) {
-    static const struct mount empty = {"tmpfs",        "tmpfs", "", "size=0,mode=555",
-                                       QUIET | RDONLY, 0,       0,  false};
-    static int empty_fd = -1;
+    static const struct mount empty = {"tmpfs", "tmpfs", "", "size=0,mode=555", QUIET | RDONLY};
+    static int empty_fd = -1; /* the first one, of which the others are copies */
+    struct stat s;
     int at_fd = open_place(c, path, -1);
     if (at_fd < 0 && errno == ENOENT) return;
-    need(c, at_fd, "open %s", path);
-    int tree_fd = sys_open_tree(tree_at(c, "/dev/null"), "", 0);
-    int result = tree_fd < 0 ? -1 : sys_move_mount(tree_fd, at_fd, "");
-    if (tree_fd >= 0 && result < 0 && (errno == EINVAL || errno == ENOTDIR)) {
+    need(c, at_fd < 0 ? -1 : fstat(at_fd, &s), "open %s", path);
+    const int from_fd = S_ISDIR(s.st_mode) ? empty_fd : tree_at(c, "/dev/null");
+    int tree_fd = from_fd < 0 ? make_file_system(&empty) : sys_open_tree(from_fd, "", 0);
+    need(c, tree_fd, "make a mount for %s", path);
+    must(c, sys_move_mount(tree_fd, at_fd, ""), "mask %s", path);
+    if (from_fd < 0)
+        empty_fd = tree_fd;
+    else
         close_fd(&tree_fd);
-        tree_fd = empty_fd < 0 ? make_file_system(&empty) : sys_open_tree(empty_fd, "", 0);
-        result = tree_fd < 0 ? -1 : sys_move_mount(tree_fd, at_fd, "");
-        if (result == 0 && empty_fd < 0) empty_fd = dup(tree_fd);
-    }
-    must(c, result, "mask %s", path);
-    close_fd(&tree_fd);
     close_fd(&at_fd);
 }
 
@@ -1626,15 +1618,7 @@ static int place_mounts(struct container *c) {
         if (symlinkat(device_links[i][0], dev_fd, device_links[i][1]) < 0 && errno != EEXIST)
             must(c, -1, "symlink /dev/%s", device_links[i][1]);
     close_fd(&dev_fd);
-    for (const char *const *path = c->want.masked; *path; path++) {
-        char one[PATH_MAX];
-        const char *digit = strstr(*path, "%d");
-        for (long cpu = 0; digit && cpu < sysconf(_SC_NPROCESSORS_CONF); cpu++) {
-            snprintf(one, sizeof one, "%.*s%ld%s", (int)(digit - *path), *path, cpu, digit + 2);
-            hide(c, one);
-        }
-        if (!digit) hide(c, *path);
-    }
+    for (const char *const *path = c->want.masked; *path; path++) hide(c, *path);
     for (const char *const *path = c->want.read_only_paths; *path; path++) protect(c, *path);
     if (c->has_terminal)
         open_terminal(
@@ -1721,6 +1705,7 @@ static int drop_capabilities(struct container *c) {
     const uint64_t *want = c->want.capabilities;
     struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
     struct __user_cap_data_struct sets[2];
+    for (int i = 0; i < RLIM_NLIMITS; i++) need(c, setrlimit(i, &c->limits[i]), "setrlimit %d", i);
     for (int i = 0; i < 64; i++) {
         if (want[BOUNDING] >> i & 1 || prctl(PR_CAPBSET_DROP, i) == 0) continue;
         if (errno == EINVAL) break; /* no such capability, and none after it */
@@ -1759,9 +1744,11 @@ enum {
 };
 
 /* System calls that are denied, unless the container has the capability in front of them; -1:
- * always denied. Older headers lack some, which are given by number. */
+ * always denied. If a test follows, {argument, comparison, mask, value}, only where it holds. Older
+ * headers lack some calls, which are given by number. */
 static const struct denied {
     int unless, calls[14]; /* up to the first 0 */
+    struct test test;
 } denied[] = {
     /* mounts: it could undo its read-only and masked paths; namespaces of others */
     {CAP_SYS_ADMIN,
@@ -1789,25 +1776,17 @@ static const struct denied {
     /* other processes' internals and memory placement */
     {CAP_SYS_PTRACE, {SYS_kcmp, SYS_pidfd_getfd, SYS_process_madvise}},
     {CAP_SYS_NICE, {SYS_move_pages, SYS_migrate_pages}},
-};
-
-/* Those that are denied for an argument: {which one, comparison, mask, value}. */
-static const struct denied_argument {
-    int unless, call;
-    struct test test;
-} denied_arguments[] = {
     /* in a user namespace of its own it would have all capabilities again */
-    {CAP_SYS_ADMIN, SYS_clone, {0, EQ, CLONE_NEWUSER, CLONE_NEWUSER}},
-    {CAP_SYS_ADMIN, SYS_unshare, {0, EQ, CLONE_NEWUSER, CLONE_NEWUSER}},
+    {CAP_SYS_ADMIN, {SYS_clone, SYS_unshare}, {0, EQ, CLONE_NEWUSER, CLONE_NEWUSER}},
     /* a mount that is read-only or without devices stays so */
-    {-1, SYS_mount, {3, EQ, MS_REMOUNT, MS_REMOUNT}},
+    {-1, {SYS_mount}, {3, EQ, MS_REMOUNT, MS_REMOUNT}},
     /* pushes input into a terminal, which may be the host's */
-    {-1, SYS_ioctl, {1, EQ, UINT32_MAX, TIOCSTI}},
-    {-1, SYS_ioctl, {1, EQ, UINT32_MAX, TIOCLINUX}},
+    {-1, {SYS_ioctl}, {1, EQ, UINT32_MAX, TIOCSTI}},
+    {-1, {SYS_ioctl}, {1, EQ, UINT32_MAX, TIOCLINUX}},
     /* sockets that lead to the hypervisor, or to old corners of the kernel (CVE-2026-31431) */
-    {-1, SYS_socket, {0, EQ, UINT32_MAX, AF_VSOCK}},
-    {-1, SYS_socket, {0, EQ, UINT32_MAX, AF_ALG}},
-    {-1, SYS_socket, {0, EQ, UINT32_MAX, AF_RXRPC}},
+    {-1, {SYS_socket}, {0, EQ, UINT32_MAX, AF_VSOCK}},
+    {-1, {SYS_socket}, {0, EQ, UINT32_MAX, AF_ALG}},
+    {-1, {SYS_socket}, {0, EQ, UINT32_MAX, AF_RXRPC}},
 };
 
 /* The default filter as rules: everything but these is allowed. */
@@ -1815,13 +1794,10 @@ static size_t default_rules(uint64_t capabilities, struct rule *rules) {
     struct rule *r = rules;
     /* clone3 passes its flags in memory, where a filter cannot look: libc then uses clone. */
     *r++ = (struct rule){SYS_clone3, MISSING, 0, {{0}}};
-    for (size_t i = 0; i < COUNT(denied); i++)
-        for (const int *call = denied[i].calls; *call; call++)
-            if (denied[i].unless < 0 || !(capabilities >> denied[i].unless & 1))
-                *r++ = (struct rule){*call, DENY, 0, {{0}}};
-    for (size_t i = 0; i < COUNT(denied_arguments); i++)
-        if (denied_arguments[i].unless < 0 || !(capabilities >> denied_arguments[i].unless & 1))
-            *r++ = (struct rule){denied_arguments[i].call, DENY, 1, {denied_arguments[i].test}};
+    for (const struct denied *d = denied; d < denied + COUNT(denied); d++)
+        for (const int *call = d->calls; *call; call++)
+            if (d->unless < 0 || !(capabilities >> d->unless & 1))
+                *r++ = (struct rule){*call, DENY, d->test.mask != 0, {d->test}};
     return (size_t)(r - rules);
 }
 
@@ -1968,6 +1944,7 @@ static int execute(struct container *c) {
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     signal(SIGPIPE, SIG_DFL);
+    signal(SIGHUP, SIG_DFL);
     umask(c->want.umask);
     need(c, write(report_fd, &ready, sizeof ready), "tell the engine");
     environ = c->want.environment;
@@ -2046,8 +2023,8 @@ static void set_terminal(bool raw) {
  * inits do; but a shell, which catches CHLD, blocks signals for a moment between two commands. */
 static bool handles_signal(long long pid, int number) {
     char path[64], text[64];
-    const uint64_t caught = signal_set(pid, "SigCgt:"), ignored = signal_set(pid, "SigIgn:");
-    const uint64_t blocked = caught >> (SIGCHLD - 1) & 1 ? 0 : signal_set(pid, "SigBlk:");
+    const uint64_t caught = signal_set(pid, "\nSigCgt:"), ignored = signal_set(pid, "\nSigIgn:");
+    const uint64_t blocked = caught >> (SIGCHLD - 1) & 1 ? 0 : signal_set(pid, "\nSigBlk:");
     snprintf(path, sizeof path, "/proc/%lld/syscall", pid); /* in sigwait(3) it is not blocked */
     if (read_file(AT_FDCWD, path, text, sizeof text) > 0 && atoi(text) == SYS_rt_sigtimedwait)
         return true;
@@ -2402,7 +2379,7 @@ static int look_at_others(struct container *c) {
     struct in_addr a;
     *strrchr(parent, '/') = '\0';
     any |= strcmp(c->want.address, "auto") == 0; /* also when we look once more */
-    memset(taken, 0, sizeof taken);
+    if (any) memset(taken, 0, sizeof taken);
     DIR *dir = opendir(parent);
     if (!dir && errno != ENOENT) return fail(c, "%s", parent);
     sweep(c, c->want.name, false); /* a reboot leaves no cgroup */
@@ -3226,6 +3203,10 @@ static void set_defaults(struct container *c) {
     w->capabilities[BOUNDING] = default_capabilities;
     memcpy(&w->mounts[1], default_mounts, sizeof default_mounts);
     memcpy(w->masked, default_masked, sizeof default_masked);
+    const long processors = sysconf(_SC_NPROCESSORS_CONF);
+    if (processors > PATHS - (long)COUNT(default_masked)) die("%ld processors", processors);
+    for (long i = 0; i < processors; i++)
+        w->masked[COUNT(default_masked) + (size_t)i] = keep(THROTTLE, i);
     memcpy(w->read_only_paths, default_read_only, sizeof default_read_only);
     memcpy(w->process_limits, default_process_limits, sizeof default_process_limits);
     for (size_t i = 0; i < COUNT(namespaces); i++) w->namespaces |= namespaces[i].flag;
@@ -3250,7 +3231,7 @@ static void complete(struct container *c) {
 
 /* The words after <rootfs>, and what follows from them. */
 static void take_words(struct container *c, char **argv) {
-    static struct rule rules[COUNT(denied) * 14 + COUNT(denied_arguments) + 1];
+    static struct rule rules[COUNT(denied) * 14 + 1];
     struct wanted *w = &c->want;
     if (!w->name && *argv) w->name = *argv++;
     if (!w->name || !*argv || !**argv)
@@ -3468,6 +3449,10 @@ static int exec_in(struct container *c, char **argv) {
     c->want.address = "";
     c->want.namespaces = 0;
     c->want.detach = false;
+    if (!c->made.users && c->want.capabilities[BOUNDING] & CAP(SYS_PTRACE))
+        die("exec into %s: with --userns off and SYS_PTRACE its programs could take over whoever "
+            "enters; use nsenter(1) if you trust them",
+            c->want.name);
     if (!c->made.users) run_sealed();
     c->join_fd = c->pid_fd;
     c->pid_fd = -1; /* no child of ours yet, and that one is not ours to end */
@@ -4498,14 +4483,15 @@ static const struct word limit_names[] = {
     {0},
 };
 
+/* What config.json does not limit stays as our caller has it. */
+static void keep_limits(struct wanted *w) {
+    for (int i = 0; i < RLIM_NLIMITS; i++) getrlimit(i, &w->process_limits[i]);
+}
+
 static void load_rlimits(struct wanted *w, const struct value *list) {
-    size_t n = 0;
-    for (const struct value *v = NULL; (v = each(list, v)) != NULL;) {
-        if (n == LIMITS) wrong(v, "more than %d", LIMITS);
-        w->process_limits[n++] =
-            (struct process_limit){(int)word_of(find(v, "type"), limit_names),
-                                   bits_of(find(v, "soft")), bits_of(find(v, "hard"))};
-    }
+    for (const struct value *v = NULL; (v = each(list, v)) != NULL;)
+        w->process_limits[word_of(find(v, "type"), limit_names)] =
+            (struct rlimit){bits_of(find(v, "soft")), bits_of(find(v, "hard"))};
 }
 
 static void load_user(struct wanted *w, const struct value *user) {
@@ -4710,6 +4696,7 @@ static void load_config(struct container *c, const char *path, const char *bundl
                          .chroot = w->chroot,
                          .kept_fds = w->kept_fds};
     w->cgroup = keep("container_engine/%s", w->name);
+    keep_limits(w);
     oci.config = load_json(path);
     const struct value *rules = find(oci.config, "linux.resources.devices");
     if (strncmp(text_of(find(oci.config, "ociVersion")), "1.", 2) != 0)
@@ -5214,7 +5201,7 @@ static int oci_exec(struct container *c, char **argv) {
     need_bundle(c, argv[0], true);
     if (strcmp(oci_status(c), "paused") == 0) die("container %s is paused", argv[0]);
     struct wanted *w = &c->want;
-    memset(w->process_limits, 0, sizeof w->process_limits);
+    keep_limits(w);
     w->terminal = false;
     w->namespaces = 0;
     memset(w->environment, 0, sizeof w->environment);
@@ -5300,7 +5287,7 @@ static void put_mount(FILE *f, const struct mount *m, const char *separator) {
 
 /* spec: our own container as a config.json, for a rootfs in the bundle. */
 static int oci_spec(struct container *c, char **argv) {
-    static struct rule rules[COUNT(denied) * 14 + COUNT(denied_arguments) + 1];
+    static struct rule rules[COUNT(denied) * 14 + 1];
     static const char *const args[] = {"/bin/sh", NULL}, *const env[] = {"PATH=" STANDARD_PATH,
                                                                          "TERM=linux", NULL};
     struct wanted *w = &c->want;

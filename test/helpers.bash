@@ -82,7 +82,7 @@ lab_is_empty() {
 lab_exec() {
   local keeper
   keeper=$(<"$LAB/pid")
-  exec env --default-signal=INT,QUIT nsenter --target "$keeper" --net --mount --wdns="$PWD" -- "$@"
+  exec env --default-signal=INT,QUIT,HUP nsenter --target "$keeper" --net --mount --wdns="$PWD" -- "$@"
 }
 
 lab() {

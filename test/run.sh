@@ -34,7 +34,7 @@ run_bats() { # WHERE FILE...
   (($#)) || return 0
   printf '# %s: %s\n' "$where" "$*"
   case $where in
-    here) env --default-signal=INT,QUIT bats --formatter tap "$@" ;; # a background job ignores them
+    here) env --default-signal=INT,QUIT,HUP bats --formatter tap "$@" ;; # a background job ignores them
     vm) CE_SLOW=10 test/vm.sh --timeout 3000 bats --formatter tap "$@" ;;
   esac | tee -a "$tap" || status=$?
   ((status <= 1)) ||
