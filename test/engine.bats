@@ -453,7 +453,7 @@ print(len(got), p.wait())' "$ENGINE" --rm "$ALPINE" c1 none cat
 # Of what a process hands down: the kernel's victim when memory is short, its turn, its limits.
 @test "engine: what the caller was given by the system is not handed down" {
   local mode show='cat /proc/self/oom_score_adj; cut -d " " -f 19,41 /proc/self/stat
-    grep -E "^Max (open files|core file|file size|cpu time|processes|data size|resident)" \
+    grep -E "^Max (open files|core file|file size|cpu time|processes|data size|realtime|nice)" \
       /proc/self/limits'
   caller() { # PRLIMIT-OPTION... CMD...
     try -0 lab sh -c 'echo -1000 >/proc/self/oom_score_adj 2>/dev/null || echo 500 >/proc/self/oom_score_adj
@@ -471,6 +471,8 @@ print(len(got), p.wait())' "$ENGINE" --rm "$ALPINE" c1 none cat
       grep -qE '^Max core file size +0 +unlimited' <<<"$1" &&
       grep -qE '^Max file size +unlimited +unlimited' <<<"$1" &&
       grep -qE '^Max cpu time +unlimited +unlimited' <<<"$1" &&
+      grep -qE '^Max realtime priority +0 +0' <<<"$1" && # or it would not be under cpu.max
+      grep -qE '^Max nice priority +0 +0' <<<"$1" &&
       grep -qE '^Max data size +unlimited +unlimited' <<<"$1"
   }
   for mode in --userns=on --userns=off; do
@@ -593,6 +595,18 @@ print(len(got), p.wait())' "$ENGINE" --rm "$ALPINE" c1 none cat
   try -0 c1 sh -c "sleep $seconds >/dev/null 2>&1 & sleep $seconds >/dev/null 2>&1 & exit 0"
   wait_until 5 leaks
   try -1 pgrep -fx "sleep $seconds"
+}
+
+@test "engine: after nohup a hang-up does not end it, and the program does not ignore it" {
+  start c1 env --ignore-signal=HUP "$ENGINE" "$ALPINE" c1 none \
+    sh -c 'grep ^SigIgn /proc/self/status; echo up; until [ -e /tmp/end ]; do sleep 0.1; done; exit 4'
+  wait_until 10 grep -q up "$BATS_TEST_TMPDIR/c1.out"
+  grep -q 'SigIgn:.0000000000000000' "$BATS_TEST_TMPDIR/c1.out"
+  kill -HUP "$pid"
+  try -0 ce exec c1 touch /tmp/end
+  wait "$pid" || [[ $? -eq 4 ]]
+  [[ $(lab "$ENGINE" inspect c1 status) == 'exited (4)' ]]
+  try -0 ce delete c1
 }
 
 @test "engine: SIGKILL of the engine ends the container, and the next command sweeps up" {

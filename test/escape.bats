@@ -1039,6 +1039,33 @@ masked() { # FILE...
   done
 }
 
+# The program can reopen its pipes, take back what it wrote between the engine's poll and its read,
+# or fill up its input: an engine that waits in such a read hears no signal any more.
+@test "escape: the engine waits in no pipe that the container can empty or fill" {
+  local id i file flags
+  start_idle c1 none --rm
+  id=$(init_pid c1)
+  for i in 1 2; do # the input has ended
+    flags=0
+    for file in "/proc/$pid/fd"/*; do
+      [[ $(readlink "$file") != "$(readlink "/proc/$id/fd/$i")" ]] ||
+        flags=$(sed -n 's/^flags:[[:blank:]]*//p' "/proc/$pid/fdinfo/${file##*/}")
+    done
+    ((8#$flags & 8#4000))
+  done
+  try -0 ce delete -f c1
+}
+
+@test "escape: exec does not enter where the programs could take over who enters" {
+  OPTIONS=(--userns=off --cap-add SYS_PTRACE)
+  try -0 ce "${OPTIONS[@]}" -d "$ALPINE" c1 none sleep 1000
+  refuses SYS_PTRACE ce exec c1 true
+  try -0 ce delete -f c1
+  try -0 ce --cap-add SYS_PTRACE -d "$ALPINE" c1 none sleep 1000
+  try -0 ce exec c1 true
+  try -0 ce delete -f c1
+}
+
 @test "escape: a mask cannot be taken off" {
   local mode
   for R in "${ROOTS[@]}"; do

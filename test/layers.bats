@@ -277,9 +277,13 @@ being_deleted() {
 
 @test "layers: one from another rootfs is refused, until it is deleted" {
   cp -a "$ALPINE" "$DIR/other"
-  try -0 in_c c1 'echo one >/file'
-  refuses 'delete c1' ce "$DIR/other" c1 none true
+  try -7 in_c c1 'echo one >/file; exit 7'
+  refuses 'delete c1' ce "$DIR/other" c1 none sh -c 'echo the second'
   [[ $stderr == *"$ALPINE"* ]]
+  # It stays as it was, with its status and its command.
+  [[ $(lab "$ENGINE" inspect c1 status) == 'exited (7)' ]]
+  try -7 ce start c1
+  [[ $output != *second* ]]
   # It is the place that counts, not how it is written.
   try -0 lab "$ENGINE" "$ALPINE/../alpine/." c1 none cat /file
   try -0 ce delete c1
@@ -465,6 +469,16 @@ vandalize='
   refuses directory ce -v "$DIR:/etc/passwd" "$ALPINE" c1 none true
   refuses directory ce -v "$DIR/f:/etc" "$ALPINE" c1 none true
   refuses /etc/passwd/x ce -v "$DIR:/etc/passwd/x" "$ALPINE" c1 none true
+}
+
+@test "volumes: a place that cannot be made is refused at once, and with the reason" {
+  local deep
+  deep=$(printf '/a%.0s' {1..40})
+  mkdir -p "$DIR/fixed"
+  lab mount --bind "$ALPINE" "$DIR/fixed"
+  lab mount -o remount,bind,ro "$DIR/fixed"
+  CE_TIMEOUT=10 refuses 'read-only file system' ce --write-through -v "$DIR:$deep" "$DIR/fixed" c1 none true
+  lab umount "$DIR/fixed"
 }
 
 @test "volumes: a place 2,000 directories deep is made, or refused in words" {

@@ -35,6 +35,12 @@ start_c1() {
   [[ -z $stderr ]]
 }
 
+# A process with a priority of real time is not under cpu.max: one such held the whole host up.
+@test "limits: no priority of real time can be had" {
+  try -0 ce "$ALPINE" c1 none sh -c 'ulimit -Hr; chrt -f 1 true 2>&1 || echo refused'
+  [[ ${lines[0]} == 0 && ${lines[-1]} == refused ]]
+}
+
 @test "limits: what the options say is in force, at the first instruction" {
   try -0 ce --cpus 1.25 --memory 64M --pids 20 "$ALPINE" c1 none \
     cat /sys/fs/cgroup/cpu.max /sys/fs/cgroup/memory.max /sys/fs/cgroup/pids.max
