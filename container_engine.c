@@ -433,7 +433,7 @@ __attribute__((format(printf, 3, 4))) static int did(struct container *c, long r
     va_start(args, call);
     vsnprintf(text, sizeof text, call, args);
     va_end(args);
-    if (c->tell) c->tell(c, text, result < 0 ? -error : result);
+    if (c->tell && (result >= 0 || error)) c->tell(c, text, result < 0 ? -error : result);
     if (result < 0)
         snprintf(c->report.why, sizeof c->report.why, error ? "%.180s: %s" : "%.239s", text,
                  strerror(error));
@@ -455,6 +455,29 @@ static _Noreturn void give_up(struct container *c) {
 
 #define must(c, ...)         (did(c, __VA_ARGS__) < 0 ? give_up(c) : (void)0)
 #define need(c, result, ...) ((result) < 0 ? (fail(c, __VA_ARGS__), give_up(c)) : (void)0)
+
+/* The words for CLONE_* and MOUNT_ATTR_*, of which no two have the same bit, in what is told. */
+static const char *names_of(uint64_t flags) {
+    /* clang-format off */
+    static const struct {
+        uint64_t flag;
+        const char *name;
+    } names[] = {
+        {RDONLY, "ro"}, {MOUNT_ATTR_NOSUID, "nosuid"}, {MOUNT_ATTR_NODEV, "nodev"},
+        {MOUNT_ATTR_NOEXEC, "noexec"}, {MOUNT_ATTR_IDMAP, "idmap"}, {CLONE_NEWCGROUP, "NEWCGROUP"},
+        {CLONE_NEWIPC, "NEWIPC"}, {CLONE_NEWNS, "NEWNS"}, {CLONE_NEWNET, "NEWNET"},
+        {CLONE_NEWPID, "NEWPID"}, {CLONE_NEWUSER, "NEWUSER"}, {CLONE_NEWUTS, "NEWUTS"},
+        {CLONE_INTO_CGROUP, "INTO_CGROUP"},
+    };
+    /* clang-format on */
+    static char text[128];
+    size_t n = 0;
+    text[0] = '\0';
+    for (size_t i = 0; i < COUNT(names); i++)
+        if (flags & names[i].flag)
+            n += (size_t)snprintf(text + n, sizeof text - n, n ? ",%s" : "%s", names[i].name);
+    return text;
+}
 
 /* Safe to call twice, and keeps errno for the report that follows. */
 static void close_fd(int *fd) {
@@ -603,7 +626,7 @@ static int start_program(struct container *c, char *const *argv, const char *inp
         pwrite(p->input_fd, input, strlen(input), 0) == (ssize_t)strlen(input))
         p->pid = clone(exec_program, stack + sizeof stack, CLONE_VM | CLONE_VFORK | SIGCHLD, p);
     close_fd(&p->input_fd);
-    return did(c, p->pid, "start %s", argv[0]);
+    return did(c, p->pid, netns_fd < 0 ? "execve %s" : "execve %s, after setns NEWNET", argv[0]);
 }
 
 /* Wait for its end, and pass on the first line of what it said if that was no good one. */
@@ -837,7 +860,8 @@ static int open_directory(struct container *c) {
     const char *dir = c->want.lib_dir, *name = c->want.name;
     int result = -1;
     c->fresh = mkdirat(c->lib_fd, name, 0700) == 0;
-    if (!c->fresh && errno != EEXIST) return fail(c, "mkdir %s/%s", dir, name);
+    if (c->fresh || errno != EEXIST) did(c, c->fresh - 1, "mkdir %s/%s", dir, name);
+    if (c->report.why[0]) return -1;
     c->dir_fd = openat(c->lib_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (c->dir_fd < 0)
         fail(c, "open %s/%s", dir, name);
@@ -955,9 +979,12 @@ static int make_cgroup_path(struct container *c) {
         *end = '\0';
         const bool made = mkdir(path, 0755) == 0;
         if (!made && errno != EEXIST) return fail(c, "mkdir %s", path);
+        if (made) did(c, 0, "mkdir %s", path);
         for (size_t i = 0; made && slash && i < 2 * COUNT(controllers); i++) {
             snprintf(file, sizeof file, "%s/%scgroup.subtree_control", path, i % 2 ? "" : "../");
-            write_file(AT_FDCWD, file, controllers[i / 2]);
+            did(c, write_file(AT_FDCWD, file, controllers[i / 2]), "write %s \"%s\"", file,
+                controllers[i / 2]);
+            c->report.why[0] = '\0'; /* not every controller is everywhere */
         }
         *end = slash;
     }
@@ -1002,7 +1029,7 @@ static void remove_cgroup(struct container *c) {
     close_fd(&c->cgroup_fd);
     for (int i = 0; rmdir(c->made.cgroup) < 0 && errno == EBUSY && i < 1000; i++) {
         snprintf(path, sizeof path, "%s/cgroup.kill", c->made.cgroup);
-        write_file(AT_FDCWD, path, "1");
+        did(c, write_file(AT_FDCWD, path, "1"), "write %s \"1\"", path);
         usleep(2000);
         if (i % 100 == 10 && start_program(c, find, "", -1) >= 0) await_program(c, WAIT_SECONDS);
     }
@@ -1069,8 +1096,8 @@ static int clone_child(struct container *c) {
                        setresuid((uid_t)-1, (uid_t)c->made.base, (uid_t)-1) < 0))
         fail(c, "setresuid");
     else
-        pid = did(c, fork_into(c->want.namespaces & ~later, c->cgroup_fd),
-                  "clone3 (a process in new namespaces)");
+        pid = fork_into(c->want.namespaces & ~later, c->cgroup_fd);
+    if (pid) did(c, pid, "clone3 %s", names_of((c->want.namespaces & ~later) | CLONE_INTO_CGROUP));
     if (pid == 0) {
         /* The engine's ends: or the child would never see that the engine died, and the lock would
          * stay. */
@@ -1154,9 +1181,8 @@ static int start_network(struct container *c) {
     snprintf(path, sizeof path, "/proc/%lld/ns/net", c->made.pid);
     snprintf(link, sizeof link, NETNS_DIR "/%s", c->want.name);
     remove_network(c);
-    if ((mkdir(NETNS_DIR, 0755) < 0 && errno != EEXIST) ||
-        did(c, symlink(path, link), "symlink %s %s", path, link) < 0)
-        return fail(c, "%s", link);
+    if (mkdir(NETNS_DIR, 0755) < 0 && errno != EEXIST) return fail(c, "mkdir " NETNS_DIR);
+    if (did(c, symlink(path, link), "symlink %s %s", path, link) < 0) return -1;
     if (!c->want.address[0]) return 0;
     inet_pton(AF_INET, c->want.address, a);
     snprintf(batch, sizeof batch,
@@ -1167,6 +1193,8 @@ static int start_network(struct container *c) {
     int netns_fd = open(path, O_RDONLY | O_CLOEXEC);
     if (netns_fd < 0) return fail(c, "open %s", path);
     const int result = start_program(c, ip, batch, netns_fd);
+    for (char *line = batch, *end; result > 0 && (end = strchr(line, '\n')) != NULL; line = end + 1)
+        did(c, 0, "ip %.*s", (int)(end - line), line);
     close_fd(&netns_fd);
     return result < 0 ? -1 : 0;
 }
@@ -1258,11 +1286,10 @@ static int open_bind(struct container *c, const struct mount *m) {
         return close_fd(&tree_fd), refuse(c, "%s is not the device of that name", m->source);
     if (c->users_fd < 0) a.attr_set &= ~(uint64_t)MOUNT_ATTR_IDMAP;
     if (a.attr_set & MOUNT_ATTR_IDMAP) a.userns_fd = (uint64_t)c->users_fd;
-    if (sys_mount_setattr(tree_fd, m->top_only ? 0 : deep, &a) < 0) {
-        fail(c, "%s cannot be mounted%s", m->source,
-             a.attr_set & MOUNT_ATTR_IDMAP ? " for other users (--userns off does without)" : "");
-        close_fd(&tree_fd);
-    }
+    const int result = sys_mount_setattr(tree_fd, m->top_only ? 0 : deep, &a);
+    did(c, result, "mount_setattr %s: %s%s", m->source, names_of(a.attr_set),
+        result < 0 && a.userns_fd ? " (--userns off does without)" : "");
+    if (result < 0) close_fd(&tree_fd);
     return tree_fd;
 }
 
@@ -1294,18 +1321,19 @@ static int mount_overlay(struct container *c) {
     char path[PATH_MAX];
     struct statfs f;
     snprintf(path, sizeof path, "%s/%s", c->want.lib_dir, c->want.name);
-    if (chdir(path) < 0 || did(c, sys_move_mount(c->tree_fds[0], AT_FDCWD, "lower"),
-                               "mount %s on %s/lower", c->want.rootfs, path) < 0)
-        return fail(c, "cannot attach the rootfs to %s/lower", path);
+    if (did(c, chdir(path), "chdir %s", path) < 0 ||
+        did(c, sys_move_mount(c->tree_fds[0], AT_FDCWD, "lower"), "mount %s on %s/lower",
+            c->want.rootfs, path) < 0)
+        return -1;
     int fd = make_file_system(&overlay);
-    if (did(c, fd, "mount overlay: %s", options) < 0)
-        return fail(c,
-                    "mount overlay: %s and the rootfs must be on ext4, xfs, btrfs or tmpfs for "
-                    "a layer, or use --write-through",
-                    c->want.lib_dir);
+    static const char hint[] = " and the rootfs must be on ext4, xfs, btrfs or tmpfs; or use "
+                               "--write-through)";
+    if (did(c, fd, "mount overlay: %s,%s%s%s%s", names_of(overlay.attributes), options,
+            fd < 0 ? " (" : "", fd < 0 ? c->want.lib_dir : "", fd < 0 ? hint : "") < 0)
+        return -1;
     close_fd(&c->tree_fds[0]);
     c->tree_fds[0] = fd;
-    umount2("lower", DETACH); /* the overlay holds it */
+    did(c, umount2("lower", DETACH), "umount2 lower MNT_DETACH"); /* the overlay holds it */
     if (fstatfs(fd, &f) < 0) return fail(c, "statfs of the overlay");
     if (!(f.f_flags & ST_RDONLY)) return 0;
     errno = ENOSPC; /* overlayfs says nothing when it cannot make its work directory */
@@ -1332,11 +1360,13 @@ static int mount_layer(struct container *c) {
         c->mounts_fd = open(path, O_RDONLY | O_CLOEXEC);
         host_fd = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
         /* Without a user namespace the copy still shares with the host what is mounted in it. */
-        if (c->mounts_fd < 0 || host_fd < 0 || setns(c->mounts_fd, CLONE_NEWNS) < 0 ||
-            mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
-            return close_fd(&host_fd), fail(c, "cannot enter the child's mounts");
+        if (c->mounts_fd < 0 || host_fd < 0) return close_fd(&host_fd), fail(c, "open %s", path);
+        if (did(c, setns(c->mounts_fd, CLONE_NEWNS), "setns NEWNS: the child's") < 0 ||
+            did(c, mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), "mount --make-rprivate /") <
+                0)
+            return close_fd(&host_fd), -1;
         const int result = mount_overlay(c);
-        if (setns(host_fd, CLONE_NEWNS) < 0) fail(c, "cannot leave the child's mounts");
+        did(c, setns(host_fd, CLONE_NEWNS), "setns NEWNS: the host's again");
         close_fd(&host_fd);
         if ((w->remove && c->fresh) || w->detach) close_fd(&c->mounts_fd); /* see end_layer_later */
         if (result < 0 || c->report.why[0]) return -1;
@@ -1492,7 +1522,7 @@ static int leave_host(struct container *c) {
     int fds[MOUNTS] = {0}, *next = fds;
     size_t count = 0;
     if (!c->want.address[0] && !c->want.bundle && c->want.namespaces & CLONE_NEWNET)
-        must(c, unshare(CLONE_NEWNET), "unshare CLONE_NEWNET");
+        must(c, unshare(CLONE_NEWNET), "unshare NEWNET");
     for (size_t i = 0; mounts[i].type; i++) count += is_bind(&mounts[i]);
     hear_engine(c, fds, count); /* which has mapped our user ids meanwhile */
     for (size_t i = 0; mounts[i].type; i++)
@@ -1532,24 +1562,34 @@ static int tree_at(const struct container *c, const char *target) {
     return errno = ENOENT, -1;
 }
 
-/* Attach a mount to its place. */
-static void attach(struct container *c, int tree_fd, const char *what, const char *target) {
-    need(c, tree_fd, "mount %s", what);
-    int at_fd = open_place(c, target, tree_fd);
+/* Attach a mount at at_fd, which is target. */
+static void attach(struct container *c, int tree_fd, const struct mount *m, int at_fd,
+                   const char *target) {
+    const bool bind = is_bind(m);
+    const int result = tree_fd < 0 ? -1 : sys_move_mount(tree_fd, at_fd, "");
+    must(c, result, "mount %s on %s%s%s%s%s%s", bind ? m->source : m->type, target,
+         bind ? "" : ": ", names_of(bind ? 0 : m->attributes), !bind && m->data ? "," : "",
+         !bind && m->data ? m->data : "",
+         result < 0 && errno == EINVAL ? ": one is a directory, the other is not" : "");
+}
+
+/* Attach a mount to its place, which is made where it is missing. */
+static void place_mount(struct container *c, int tree_fd, const struct mount *m) {
+    need(c, tree_fd, "mount %s", is_bind(m) ? m->source : m->type);
+    int at_fd = open_place(c, m->target, tree_fd);
     if (at_fd < 0 && errno == ELOOP) {
-        refuse(c, "%s is a symbolic link in the rootfs", target);
+        refuse(c, "%s is a symbolic link in the rootfs", m->target);
         give_up(c);
     }
-    need(c, at_fd, "open %s", target);
-    const int result = sys_move_mount(tree_fd, at_fd, "");
-    must(c, result, "mount %s on %s%s", what, target,
-         result < 0 && errno == EINVAL ? ": one is a directory, the other is not" : "");
+    need(c, at_fd, "open %s", m->target);
+    attach(c, tree_fd, m, at_fd, m->target);
     close_fd(&at_fd);
 }
 
 /* Hide a path, if it is there: a file under /dev/null, a directory under an empty one. */
 static void hide(struct container *c, const char *path) {
-    static const struct mount empty = {"tmpfs", "tmpfs", "", "size=0,mode=555", QUIET | RDONLY};
+    static const struct mount null = {"bind", "/dev/null"},
+                              empty = {"tmpfs", "tmpfs", "", "size=0,mode=555", QUIET | RDONLY};
     static int empty_fd = -1; /* the first one, of which the others are copies */
     struct stat s;
     int at_fd = open_place(c, path, -1);
@@ -1557,8 +1597,7 @@ static void hide(struct container *c, const char *path) {
     need(c, at_fd < 0 ? -1 : fstat(at_fd, &s), "open %s", path);
     const int from_fd = S_ISDIR(s.st_mode) ? empty_fd : tree_at(c, "/dev/null");
     int tree_fd = from_fd < 0 ? make_file_system(&empty) : sys_open_tree(from_fd, "", 0);
-    need(c, tree_fd, "make a mount for %s", path);
-    must(c, sys_move_mount(tree_fd, at_fd, ""), "mask %s", path);
+    attach(c, tree_fd, S_ISDIR(s.st_mode) ? &empty : &null, at_fd, path);
     if (from_fd < 0)
         empty_fd = tree_fd;
     else
@@ -1569,13 +1608,15 @@ static void hide(struct container *c, const char *path) {
 /* A path on top of itself, as a mount that cannot be written. */
 static void protect(struct container *c, const char *path) {
     const struct mount_attr a = {.attr_set = QUIET | RDONLY};
+    const struct mount self = {"rbind", path};
     int at_fd = open_place(c, path, -1);
     if (at_fd < 0 && errno == ENOENT) return;
     need(c, at_fd, "open %s", path);
     int tree_fd = sys_open_tree(at_fd, "", AT_RECURSIVE);
     need(c, tree_fd, "open_tree %s", path);
-    need(c, sys_mount_setattr(tree_fd, AT_RECURSIVE, &a), "mount_setattr %s", path);
-    must(c, sys_move_mount(tree_fd, at_fd, ""), "mount %s read-only", path);
+    must(c, sys_mount_setattr(tree_fd, AT_RECURSIVE, &a), "mount_setattr %s: %s", path,
+         names_of(a.attr_set));
+    attach(c, tree_fd, &self, at_fd, path);
     close_fd(&tree_fd);
     close_fd(&at_fd);
 }
@@ -1585,10 +1626,10 @@ static void open_terminal(struct container *c, int ptmx_fd) {
     const int unlocked = 0;
     need(c, ptmx_fd, "open /dev/pts/ptmx");
     c->terminal_fd = ptmx_fd;
-    must(c, ioctl(ptmx_fd, TIOCSPTLCK, &unlocked), "TIOCSPTLCK");
+    must(c, ioctl(ptmx_fd, TIOCSPTLCK, &unlocked), "ioctl TIOCSPTLCK");
     c->slave_fd = ioctl(ptmx_fd, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
     need(c, c->slave_fd, "TIOCGPTPEER");
-    must(c, fchown(c->slave_fd, c->want.uid, (gid_t)-1), "chown terminal");
+    must(c, fchown(c->slave_fd, c->want.uid, (gid_t)-1), "fchown the terminal");
     for (int i = 0; i < 3; i++)
         if (c->stdio[i] < 0) c->stdio[i] = c->slave_fd;
 }
@@ -1601,16 +1642,18 @@ static void open_terminal(struct container *c, int ptmx_fd) {
  * not) but are the host's; devpts is a new instance: the host's terminals are not in it.
  */
 static int place_mounts(struct container *c) {
-    const struct mount *m = c->want.mounts;
+    const struct mount *m = c->want.mounts,
+                       console = {"bind", c->has_terminal ? "/dev/pts/0" : "/dev/null",
+                                  "/dev/console"};
     /* pivot_root needs a mount, and / is always there. With --without pivot the root is on /tmp,
      * for on / the way out of the chroot would lead to the container's root again. */
     const char *const place = c->want.chroot ? "/tmp" : "/";
     must(c, sys_move_mount(c->tree_fds[0], AT_FDCWD, place), "mount the root on %s", place);
-    must(c, fchdir(c->tree_fds[0]), "fchdir to the root");
+    must(c, fchdir(c->tree_fds[0]), "fchdir to it");
     for (c->placed = 1; m[c->placed].type; c->placed++) {
         const struct mount *row = &m[c->placed];
         if (c->tree_fds[c->placed] < 0) c->tree_fds[c->placed] = make_file_system(row);
-        attach(c, c->tree_fds[c->placed], is_bind(row) ? row->source : row->type, row->target);
+        place_mount(c, c->tree_fds[c->placed], row);
     }
     int dev_fd = open_place(c, "/dev", c->tree_fds[0]);
     need(c, dev_fd, "open /dev");
@@ -1624,7 +1667,7 @@ static int place_mounts(struct container *c) {
         open_terminal(
             c, sys_openat2(tree_at(c, "/dev/pts"), "ptmx", O_RDWR | O_NOCTTY, RESOLVE_NO_SYMLINKS));
     int console_fd = sys_open_tree(c->has_terminal ? c->slave_fd : tree_at(c, "/dev/null"), "", 0);
-    attach(c, console_fd, "console", "/dev/console");
+    place_mount(c, console_fd, &console);
     close_fd(&console_fd);
     return 0;
 }
@@ -1639,14 +1682,14 @@ static int place_mounts(struct container *c) {
 static int pivot(struct container *c) {
     const struct mount_attr read_only = {.attr_set = RDONLY};
     if (c->want.chroot) { /* --without pivot */
-        must(c, chroot("."), "chroot(\".\")");
+        must(c, chroot("."), "chroot .");
         return 0;
     }
-    must(c, syscall(SYS_pivot_root, ".", "."), "pivot_root(\".\", \".\")");
-    must(c, umount2(".", DETACH), "umount2(\".\", MNT_DETACH)");
-    must(c, chdir("/"), "chdir(\"/\")");
+    must(c, syscall(SYS_pivot_root, ".", "."), "pivot_root . .");
+    must(c, umount2(".", DETACH), "umount2 . MNT_DETACH");
+    must(c, chdir("/"), "chdir /");
     if (c->want.read_only)
-        must(c, sys_mount_setattr(c->tree_fds[0], 0, &read_only), "mount -o remount,bind,ro /");
+        must(c, sys_mount_setattr(c->tree_fds[0], 0, &read_only), "mount_setattr the root: ro");
     return 0;
 }
 
@@ -1720,10 +1763,12 @@ static int drop_capabilities(struct container *c) {
         sets[i].inheritable = (uint32_t)(want[INHERITABLE] >> 32 * i);
     }
     must(c, syscall(SYS_capset, &header, sets), "capset");
-    must(c, prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0), "clear ambient capabilities");
+    must(c, prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0),
+         "prctl PR_CAP_AMBIENT_CLEAR_ALL");
     for (int i = 0; i < 64; i++)
         if (want[AMBIENT] >> i & 1)
-            must(c, prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, i, 0, 0), "ambient %d", i);
+            must(c, prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, i, 0, 0),
+                 "prctl PR_CAP_AMBIENT_RAISE %d", i);
     if (!c->want.new_privileges)
         must(c, prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "prctl PR_SET_NO_NEW_PRIVS");
     return 0;
@@ -1930,13 +1975,13 @@ static int execute(struct container *c) {
     for (int i = 0; i < 3; i++)
         if (c->stdio[i] >= 0) must(c, dup2(c->stdio[i], i), "dup2 %d", i);
     if (c->has_terminal)
-        must(c, ioctl(isatty(0) ? 0 : isatty(1) ? 1 : 2, TIOCSCTTY, 0), "TIOCSCTTY");
+        must(c, ioctl(isatty(0) ? 0 : isatty(1) ? 1 : 2, TIOCSCTTY, 0), "ioctl TIOCSCTTY");
     const int report_fd = REPORT_FD + c->want.kept_fds;
     if (c->report_fd != report_fd) must(c, dup3(c->report_fd, report_fd, O_CLOEXEC), "dup3");
     c->report_fd = report_fd;
     if (!c->want.keep_files) /* --without descriptors */
         must(c, syscall(SYS_close_range, report_fd + 1, ~0U, 0), "close_range");
-    must(c, chdir(c->want.cwd), "-w %s", c->want.cwd);
+    must(c, chdir(c->want.cwd), "chdir %s", c->want.cwd);
     const char *inside = getcwd(cwd, sizeof cwd);
     if (!inside && errno != ENOENT) return fail(c, "getcwd");
     if (!inside || cwd[0] != '/')
@@ -2671,12 +2716,13 @@ static int enter(struct container *c) {
     int all = 0;
     for (size_t i = 0; i < COUNT(namespaces); i++) all |= (int)namespaces[i].flag;
     if (did(c, prctl(PR_SET_DUMPABLE, 0), "prctl PR_SET_DUMPABLE 0") < 0) return -1;
-    return did(c, setns(c->join_fd, all & ~CLONE_NEWUSER), "cannot join %s", c->want.name);
+    return did(c, setns(c->join_fd, all & ~CLONE_NEWUSER), "setns %s: those of %s",
+               names_of((uint64_t)all & ~(uint64_t)CLONE_NEWUSER), c->want.name);
 }
 
 /* join: the user namespace, too; its root becomes ours. */
 static int join(struct container *c) {
-    if (c->made.users) must(c, setns(c->join_fd, CLONE_NEWUSER), "setns CLONE_NEWUSER");
+    if (c->made.users) must(c, setns(c->join_fd, CLONE_NEWUSER), "setns NEWUSER");
     leave_caller(c);
     return 0;
 }
@@ -2952,8 +2998,7 @@ static void take_capability(const char *option, const char *value, void *to) {
 
 /* In Part IV. */
 static void take_explain(const char *option, const char *value, void *to),
-    take_without(const char *option, const char *value, void *to), leave_out(struct container *c),
-    tell_left_out(void);
+    take_without(const char *option, const char *value, void *to), leave_out(struct wanted *w);
 
 /* An option: what its value is called (NULL: it has none), the commands that take it, its line in
  * --help (NULL: docker's, and nothing to us), and what it sets, by a function or to true. */
@@ -3259,7 +3304,7 @@ static void take_words(struct container *c, char **argv) {
         w->rule_count = default_rules(w->capabilities[BOUNDING], rules);
     }
     complete(c);
-    leave_out(c);
+    leave_out(w);
 }
 
 /* exec, start: what a container was started with, from the words behind its state: the directory,
@@ -3428,7 +3473,6 @@ static int start_container(struct container *c) {
         die("no cgroup2 on /sys/fs/cgroup: %s; see env.sh check", strerror(errno));
     check_root();
     decide_users(c);
-    tell_left_out();
     if (c->want.detach) detach(c);
     c->child_steps = container_steps;
     return walk(c, host_steps);
@@ -3565,184 +3609,150 @@ int main(int argc, char **argv) {
 
 static bool stepping; /* --step */
 
-/* The step that runs, and its number; those of the child are in the later tables. */
-static const struct step *find_step(const char *name, int *number, bool *inside) {
-    const struct step *const tables[] = {host_steps, exec_host_steps, container_steps,
-                                         exec_child_steps, NULL};
-    for (size_t i = 0; tables[i]; i++)
-        for (const struct step *s = tables[i]; s->name; s++)
-            if (strcmp(s->name, name) == 0) {
-                *inside = i >= 2;
-                *number = (int)(s - tables[i]) + 1;
-                return s;
-            }
-    return NULL;
-}
+/* What is told of a call begins with the name of its man page. Commands that do the same, if they
+ * have another name. */
+/* clang-format off */
+static const char *const commands_for[][2] = {
+    {"capset", "setpriv --bounding-set"}, {"clone3", "unshare --fork"}, {"setns", "nsenter"},
+    {"close_range", "exec N>&-"}, {"dup2", "exec N>&M"}, {"mount_setattr", "mount --bind -o"},
+    {"prctl", "setpriv"}, {"sethostname", "hostname"}, {"setgroups", "setpriv --groups"},
+    {"setresgid", "setpriv --regid"}, {"setresuid", "setpriv --reuid"}, {"symlink", "ln -s"},
+    {"umount2", "umount -l"}, {"write", "echo VALUE >FILE"},
+};
+/* clang-format on */
 
-/* Print a command with the real names in place of PID, DIR, CGROUP, BRIDGE. */
-static void print_look(const struct container *c, const char *look) {
-    char pid[24], dir[PATH_MAX];
-    snprintf(pid, sizeof pid, "%lld", c->made.pid);
-    snprintf(dir, sizeof dir, "%s/%s", c->want.lib_dir, c->want.name);
-    const char *const names[][2] = {
-        {"PID", pid}, {"DIR", dir}, {"CGROUP", c->made.cgroup}, {"BRIDGE", c->want.bridge}};
-    while (*look) {
-        size_t i = 0;
-        while (i < COUNT(names) && strncmp(look, names[i][0], strlen(names[i][0])) != 0) i++;
-        if (i < COUNT(names))
-            fputs(names[i][1], stderr);
-        else
-            fputc(*look, stderr);
-        look += i < COUNT(names) ? strlen(names[i][0]) : 1;
+/* The command to look with, with the real name in place of one of these words. */
+static const char *fill_in(const struct container *c, const char *look) {
+    const char *const names[][2] = {{"PID", keep("%lld", c->made.pid)},
+                                    {"DIR", keep("%s/%s", c->want.lib_dir, c->want.name)},
+                                    {"CGROUP", c->made.cgroup},
+                                    {"BRIDGE", c->want.bridge}};
+    for (size_t i = 0; i < COUNT(names); i++) {
+        const char *at = strstr(look, names[i][0]);
+        if (at)
+            return keep("%.*s%s%s", (int)(at - look), look, names[i][1], at + strlen(names[i][0]));
     }
+    return look;
 }
 
 /* A step begins: who acts, its number and name, what it does. With --step, Enter goes on and q ends
  * it here; a command to look with is shown meanwhile. */
-static int tell_step(struct container *c) {
-    const bool colour = isatty(STDERR_FILENO);
-    bool inside = false;
-    int number = 0;
-    const struct step *s = find_step(c->step, &number, &inside);
-    char self[16] = "", answer = '\n';
-    if (!s) return 0;
+static int tell_step(struct container *c, const struct step *s, long number, bool inside) {
+    const char *colour = !isatty(STDERR_FILENO) ? "" : inside ? "\033[1;36m" : "\033[1;33m";
+    static int terminal_fd = -1; /* the child has it from us */
+    char self[16] = "", answer = '\n', last = '\n';
     if (inside && c->made.pid == 0 && readlink("/proc/self", self, sizeof self - 1) > 0)
         c->made.pid = atoll(self); /* as long as /proc is the host's */
-    fprintf(stderr, "%s%-9s %s%d %-8s %s%s\n", colour ? inside ? "\033[1;36m" : "\033[1;33m" : "",
-            inside ? "CONTAINER" : "HOST", c->back ? "back " : "", number, s->name,
-            c->back ? "undoes what the step made" : s->about, colour ? "\033[0m" : "");
+    dprintf(STDERR_FILENO, "%s%-9s %s%ld %-8s %s%s\n", colour, inside ? "CONTAINER" : "HOST",
+            c->back ? "back " : "", number, s->name,
+            c->back ? "undoes what the step made" : s->about, *colour ? "\033[0m" : "");
     if (!stepping || c->back) return 0;
-    static int terminal_fd = -1; /* the child has it from us */
     if (terminal_fd < 0) terminal_fd = open("/dev/tty", O_RDONLY | O_CLOEXEC);
     if (terminal_fd < 0) return fail(c, "--step: a terminal is needed");
-    fputs("          look from another terminal: ", stderr);
-    print_look(c, s->look);
-    fputs("\n          Enter: go on; q: walk back ", stderr);
-    char last = '\n';
+    dprintf(STDERR_FILENO, "%10slook from another terminal: %s\n%10sEnter: go on; q: walk back ",
+            "", fill_in(c, s->look), "");
     while (read(terminal_fd, &last, 1) == 1 && last != '\n') answer = last;
     return answer == 'q' ? refuse(c, "ended by q") : 0;
 }
 
-/* A call, with the arguments it was made with, and the kernel's answer. */
+/* A call (NULL: a step begins), with the arguments it was made with, the kernel's answer, and where
+ * to read. In one write, for two processes tell. */
 static int tell_call(struct container *c, const char *call, long result) {
-    bool inside = false;
-    int number = 0;
-    if (!call) return tell_step(c);
-    if (!c->step || !find_step(c->step, &number, &inside)) return 0;
-    fprintf(stderr, "%-9s   %s", inside ? "container" : "host", call);
-    if (result < 0)
-        fprintf(stderr, " = %s\n", strerror((int)-result));
-    else
-        fprintf(stderr, result ? " = %ld\n" : "\n", result);
+    const bool exec = c->child_steps == exec_child_steps;
+    const struct step *table = exec ? exec_host_steps : host_steps, *s = table;
+    if (!c->step) return 0; /* before the first */
+    while (s->name && strcmp(s->name, c->step) != 0) s++;
+    const bool inside = !s->name;
+    if (inside) s = table = c->child_steps;
+    while (s->name && strcmp(s->name, c->step) != 0) s++;
+    if (!call) return tell_step(c, s, s - table + 1, inside);
+    const char *name = keep("%.*s", (int)strcspn(call, " "), call), *same = NULL;
+    for (size_t i = 0; i < COUNT(commands_for); i++)
+        if (strcmp(commands_for[i][0], name) == 0) same = commands_for[i][1];
+    const char *answer = result < 0 ? strerror((int)-result) : keep("%ld", result);
+    dprintf(STDERR_FILENO, "%-9s   %-60s # %s(%d)%s%s\n", inside ? "container" : "host",
+            result ? keep("%s = %s", call, answer) : call, name, strcmp(name, "ip") ? 2 : 8,
+            same ? ", " : "", same ? same : "");
     return 0;
 }
 
 static void take_explain(const char *option, const char *value, void *to) {
-    struct container *c = to;
-    (void)value;
-    c->tell = tell_call;
+    (void)value, (void)to;
+    it.tell = tell_call;
     stepping |= strcmp(option, "--step") == 0;
 }
 
 /* ---- --without --------------------------------------------------------------------------- */
 
-/* The walls that can be left out; flag: the namespace that is shared with the host instead. */
+static bool all_capabilities; /* --without caps */
+
+/* The walls that can be left out, and what is wanted instead: the host's namespace; what the host
+ * has at this place; a variable of ours that becomes 0, or a flag that becomes 1. */
+#define NO(variable)   .at = &(variable), .size = sizeof(variable)
+#define YES(flag_here) NO(flag_here), .byte = true
 static const struct wall {
     const char *name, *without;
     uint64_t flag;
+    const char *place;
+    void *at;
+    size_t size;
+    int byte;
 } walls[] = {
-    {"pid", "it sees, and can signal, the host's processes", CLONE_NEWPID},
-    {"net", "it has the host's network", CLONE_NEWNET},
+    {"pid", "it sees, and can signal, the host's processes", CLONE_NEWPID, "/proc"},
+    {"net", "it has the host's network", CLONE_NEWNET, "/sys"},
     {"uts", "it has the host's name", CLONE_NEWUTS},
-    {"ipc", "it shares System V IPC and message queues with the host", CLONE_NEWIPC},
-    {"user", "root inside is root outside", CLONE_NEWUSER},
-    {"cgroup", "it sees the host's cgroups", CLONE_NEWCGROUP},
-    {"pivot", "only chroot(2): root can walk out of it", 0},
-    {"proc", "it has the host's /proc", 0},
-    {"masks", "what speaks of the whole machine can be read and written", 0},
-    {"devices", "it has the host's /dev", 0},
-    {"caps", "root inside has all capabilities", 0},
-    {"seccomp", "no system call is filtered", 0},
-    {"limits", "nothing bounds its processor time, memory and processes", 0},
-    {"layer", "it writes to the rootfs itself", 0},
-    {"descriptors", "it inherits the files that its caller has open", 0},
+    {"ipc", "it shares System V IPC and message queues", CLONE_NEWIPC, "/dev/mqueue"},
+    {"user", "root inside is root outside", CLONE_NEWUSER, NO(it.want.users)},
+    {"cgroup", "it sees the host's cgroups", CLONE_NEWCGROUP, "/sys/fs/cgroup"},
+    {"pivot", "only chroot(2): root can walk out of it", YES(it.want.chroot)},
+    {"proc", "it has the host's /proc", 0, "/proc"},
+    {"masks", "the whole machine's settings can be read and written", NO(it.want.masked)},
+    {"devices", "it has the host's /dev", 0, "/dev"},
+    {"caps", "root inside has all capabilities", YES(all_capabilities)},
+    {"seccomp", "no system call is filtered", NO(flags.filter)},
+    {"limits", "nothing bounds its time, memory and processes", NO(it.want.settings)},
+    {"layer", "it writes to the rootfs itself", YES(it.want.write_through)},
+    {"descriptors", "it inherits what its caller has open", YES(it.want.keep_files)},
 };
 
-static const char *left_out = ""; /* as it was said: a list with commas */
-
-static bool is_left_out(const char *name) {
-    const size_t n = strlen(name);
-    for (const char *at = left_out; (at = strstr(at, name)) != NULL; at += n)
-        if ((at == left_out || at[-1] == ',') && (at[n] == ',' || !at[n])) return true;
-    return false;
-}
-
+/* They change nothing but what is wanted: OCI needs the same data. A red line tells of each. */
 static void take_without(const char *option, const char *value, void *to) {
-    struct container *c = to;
-    char *list = keep("%s", value), *name;
-    left_out = *left_out ? keep("%s,%s", left_out, value) : value;
-    c->want.keep_files = is_left_out("descriptors"); /* before they are closed */
-    while ((name = strsep(&list, ",")) != NULL) {
-        size_t i = 0;
-        while (i < COUNT(walls) && strcmp(walls[i].name, name) != 0) i++;
-        if (strcmp(name, "mnt") == 0 || strcmp(name, "private") == 0)
-            die("%s %s: the host's own mounts would change; test/lab.md shows it in a mount "
-                "namespace made for that",
-                option, name);
-        if (i == COUNT(walls))
-            die("%s '%s': pid, net, uts, ipc, user, cgroup, pivot, proc, masks, devices, caps, "
-                "seccomp, limits, layer, descriptors are the walls",
-                option, name);
-    }
-}
-
-/* In place of a file system of its own, which the kernel gives only to whoever has the namespace.
- */
-static void share_mount(struct wanted *w, const char *target) {
-    for (struct mount *m = w->mounts; m->type; m++)
-        if (strcmp(m->target, target) == 0 && access(target, F_OK) == 0)
-            *m = (struct mount){.type = "rbind", .source = target, .target = target};
-        else if (strcmp(m->target, target) == 0) /* not every host has /dev/mqueue */
-            *m = (struct mount){.type = "tmpfs", .source = "none", .target = target};
-}
-
-/* The walls that are left out change nothing but what is wanted: OCI needs the same data. */
-static void leave_out(struct container *c) {
-    struct wanted *w = &c->want;
-    for (size_t i = 0; i < COUNT(walls); i++)
-        if (is_left_out(walls[i].name)) w->namespaces &= ~walls[i].flag;
-    if (is_left_out("net")) w->address = ""; /* it has the host's */
-    if (is_left_out("pid") || is_left_out("proc")) share_mount(w, "/proc");
-    if (is_left_out("net")) share_mount(w, "/sys");
-    if (is_left_out("cgroup")) share_mount(w, "/sys/fs/cgroup");
-    if (is_left_out("ipc")) share_mount(w, "/dev/mqueue");
-    if (is_left_out("uts")) w->hostname = "";
-    if (is_left_out("user")) w->users = OFF;
-    if (is_left_out("pivot")) w->chroot = true;
-    if (is_left_out("masks")) w->masked[0] = w->read_only_paths[0] = NULL;
-    if (is_left_out("caps"))
-        for (int i = 0; i < 64; i++)
-            for (int set = BOUNDING; set <= PERMITTED; set++)
-                if (prctl(PR_CAPBSET_READ, i) == 1) w->capabilities[set] |= 1ULL << i;
-    if (is_left_out("seccomp")) w->rules = NULL;
-    if (is_left_out("limits")) memset(w->settings, 0, sizeof w->settings);
-    if (is_left_out("layer")) w->write_through = true;
-    if (is_left_out("devices")) {
-        struct mount *to = w->mounts;
-        share_mount(w, "/dev");
-        for (struct mount *m = w->mounts; m->type; m++)
-            if (!is_below(m->target, "/dev") || strcmp(m->target, "/dev/null") == 0) *to++ = *m;
-        to->type = NULL;
-    }
-}
-
-/* A red line for each wall that is not there. */
-static void tell_left_out(void) {
     const bool colour = isatty(STDERR_FILENO);
-    for (size_t i = 0; i < COUNT(walls); i++)
-        if (is_left_out(walls[i].name))
-            fprintf(stderr, "%swithout %s: %s%s\n", colour ? "\033[1;31m" : "", walls[i].name,
-                    walls[i].without, colour ? "\033[0m" : "");
+    struct mount *const mounts = &it.want.mounts[1], *last;
+    char *list = keep("%s", value), *name;
+    (void)to;
+    while ((name = strsep(&list, ",")) != NULL) {
+        const struct wall *w = walls, *const end = walls + COUNT(walls);
+        while (w < end && strcmp(w->name, name) != 0) w++;
+        if (w == end)
+            die("%s '%s': pid, net, uts, ipc, user, cgroup, pivot, proc, masks, devices, caps, "
+                "seccomp, limits, layer, descriptors are the walls; without mnt or private the "
+                "host's own mounts would change",
+                option, name);
+        dprintf(STDERR_FILENO, "%swithout %s: %s%s\n", colour ? "\033[1;31m" : "", name, w->without,
+                colour ? "\033[0m" : "");
+        it.want.namespaces &= ~w->flag;
+        if (w->at) memset(w->at, w->byte, w->size);
+        for (struct mount *m = mounts; w->place && m->type; m++)
+            if (strcmp(m->target, w->place) == 0) /* not every host has /dev/mqueue */
+                *m = access(w->place, F_OK) == 0 ? (struct mount){"rbind", w->place, w->place}
+                                                 : (struct mount){"tmpfs", "none", w->place};
+        if (strcmp(name, "devices") != 0) continue; /* of which only null is placed once more */
+        last = mounts;
+        for (struct mount *m = mounts; m->type; m++)
+            if (!is_below(m->target, "/dev") || strcmp(m->target, "/dev/null") == 0) *last++ = *m;
+        last->type = NULL;
+    }
+}
+
+/* What can only be left out when the rest is known. */
+static void leave_out(struct wanted *w) {
+    if (!(w->namespaces & CLONE_NEWNET)) w->address = ""; /* it has the host's */
+    if (!(w->namespaces & CLONE_NEWUTS)) w->hostname = "";
+    if (!w->masked[0]) w->read_only_paths[0] = NULL;
+    for (int i = 0; all_capabilities && prctl(PR_CAPBSET_READ, i) >= 0; i++)
+        for (int set = BOUNDING; set <= PERMITTED; set++)
+            w->capabilities[set] |= (uint64_t)prctl(PR_CAPBSET_READ, i) << i;
 }
 
 /* ==== Part V: The OCI face ================================================================ */
