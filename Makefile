@@ -18,7 +18,7 @@ STATIC := $(shell echo 'int main(void) { return 0; }' | $(CC) -static -x c - -o 
 SHELL_FILES = $(wildcard *.sh test/*.sh test/attacks/*.sh test/*.bash) .ci/run
 
 .DELETE_ON_ERROR:
-.PHONY: all demo test test-clients check bench figures attacks lesson grade debug asan sanitize analyze \
+.PHONY: all demo test test-clients fuzz check bench figures attacks lesson grade debug asan sanitize analyze \
 	lint format install uninstall clean help
 
 all: container_engine ## build the engine (the default)
@@ -36,6 +36,14 @@ test: ## as root: all tests, here or, where cgroup v2 has no controllers, in a t
 
 test-clients: container_engine ## as root: podman, containerd and docker drive it as they drive crun, in a VM
 	@test/clients.sh
+
+# The reader alone is fast; all of config.json uses up its memory for strings, so it runs in rounds.
+FUZZ = clang -std=gnu11 -O1 -g -w -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all
+fuzz: ## RUNS=1000000: the reader of config.json under libFuzzer, with the sanitizers (wants clang)
+	$(FUZZ) test/fuzz/fuzz.c -o fuzz_json
+	$(FUZZ) -DCONFIG test/fuzz/fuzz.c -o fuzz_config
+	./fuzz_json -runs=$(or $(RUNS),1000000) -max_len=4096 -close_fd_mask=3 test/fuzz/corpus
+	./fuzz_config -runs=$$(($(or $(RUNS),1000000) / 100)) -max_len=65536 -close_fd_mask=3 test/fuzz/corpus
 
 check: lint analyze test sanitize ## everything that must hold: lint, analyze, test, sanitize
 
@@ -121,7 +129,7 @@ uninstall: ## take away what install put there
 		$(MAN) $(BASH)
 
 clean: ## remove what was built (env.sh clean removes the bridge)
-	rm -f container_engine container_engine-asan container_engine-debug
+	rm -f container_engine container_engine-asan container_engine-debug fuzz_json fuzz_config
 
 help: ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 21

@@ -67,10 +67,10 @@ static struct sock_fprog their_program(const struct value *profile) {
                                         "SCMP_CMP_GE", "SCMP_CMP_GT", "SCMP_CMP_MASKED_EQ"};
     const uint32_t otherwise = their_action(profile, "defaultAction", "defaultErrnoRet");
     scmp_filter_ctx ctx = seccomp_init(otherwise);
-    for (const struct value *s = NULL; (s = each(find(profile, "syscalls"), s)) != NULL;) {
+    for (const struct value *s = NULL; (s = each(find(profile, "syscalls"), s, '[')) != NULL;) {
         struct scmp_arg_cmp tests[6];
         unsigned count = 0;
-        for (const struct value *a = NULL; (a = each(find(s, "args"), a)) != NULL; count++) {
+        for (const struct value *a = NULL; (a = each(find(s, "args"), a, '[')) != NULL; count++) {
             int op = 0;
             while (strcmp(names[op], text_of(find(a, "op"))) != 0) op++;
             tests[count] = (struct scmp_arg_cmp){(unsigned)number_of(find(a, "index"), -1, 0, 5),
@@ -78,7 +78,7 @@ static struct sock_fprog their_program(const struct value *profile) {
                                                  bits_of(find(a, "valueTwo"))};
         }
         const uint32_t action = their_action(s, "action", "errnoRet");
-        for (const struct value *n = NULL; action != otherwise && (n = each(find(s, "names"), n)) != NULL;) {
+        for (const struct value *n = NULL; action != otherwise && (n = each(find(s, "names"), n, '[')) != NULL;) {
             const int call = seccomp_syscall_resolve_name(text_of(n));
             if (call < 0) continue; /* not of this architecture */
             if (seccomp_rule_add_array(ctx, action, call, count, tests) < 0)
