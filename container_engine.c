@@ -2812,7 +2812,8 @@ static int parse_signal(const char *text) {
     const int number = isdigit((unsigned char)*text)
                            ? (int)parse_whole("signal", text, NSIG - 1)
                            : find_word(names, strncasecmp(text, "SIG", 3) == 0 ? text + 3 : text);
-    if (number <= 0) die("signal '%s': a number or a name is needed, as in kill NAME TERM", text);
+    if (number <= 0)
+        die("signal '%s': a number, or a name such as TERM, as in kill NAME TERM", text);
     return number;
 }
 
