@@ -1666,6 +1666,7 @@ static int place_mounts(struct container *c) {
     if (c->has_terminal)
         open_terminal(
             c, sys_openat2(tree_at(c, "/dev/pts"), "ptmx", O_RDWR | O_NOCTTY, RESOLVE_NO_SYMLINKS));
+    if (c->want.bundle && !c->has_terminal) return 0; /* OCI: a console is always a terminal */
     int console_fd = sys_open_tree(c->has_terminal ? c->slave_fd : tree_at(c, "/dev/null"), "", 0);
     place_mount(c, console_fd, &console);
     close_fd(&console_fd);
@@ -4541,10 +4542,13 @@ static void keep_limits(struct wanted *w) {
 static void load_config(struct container *c, const char *path, const char *bundle) {
     struct wanted *w = &c->want;
     const struct wanted given = *w;
+    char score[16] = "";
     *w =
         (struct wanted){.name = given.name, .lib_dir = given.lib_dir, .bundle = bundle, .cwd = "/"};
     w->rootfs = w->hostname = w->address = w->bridge = "";
     w->umask = 022;
+    read_file(AT_FDCWD, "/proc/self/oom_score_adj", score, sizeof score);
+    w->oom_score = atoi(score); /* ours, where the bundle says nothing */
     keep_limits(w);
     w->write_through = w->remove = true;
     w->chroot = given.chroot;
@@ -4826,6 +4830,9 @@ static int find_program(struct container *c) {
 /* start: the child waits until somebody connects, who then hears how it ends: all that a failing
  * step says from now on goes there. */
 static int await_start(struct container *c) {
+    /* containerd's shim reads what create says until nobody has that pipe open any more. */
+    for (int i = 0; i < 3; i++)
+        if (c->stdio[i] >= 0) must(c, dup2(c->stdio[i], i), "dup2 %d", i);
     must(c, pass_fds(c->go_fd, 'r', &c->terminal_fd, c->has_terminal), "tell the engine");
     int fd = accept4(oci.start_fd, NULL, NULL, SOCK_CLOEXEC);
     must(c, fd, "accept");
