@@ -305,6 +305,56 @@ engine_of() {
   back_at_host 0
 }
 
+# --- --step ---------------------------------------------------------------------------------------
+
+# It waits at STEP (a pattern), and shows a command to look with.
+waits_at() { # STEP
+  sees "^(HOST|CONTAINER) +[0-9] $1 "
+  sees 'Enter: go on; q: walk back *$'
+}
+
+@test "terminal: --step waits at each step, of both processes, and Enter goes on to the end" {
+  local n
+  sit_down
+  type_in 'clear; $CE --step --rm $R c1 none echo wa""lked'
+  waits_at claim
+  sees 'look from another terminal: container_engine list'
+  for n in {1..40}; do # more than there are steps: two may ask at once
+    ! on_screen '^walked' || break
+    press Enter
+    sleep 0.2
+  done
+  sees '^walked'
+  at_tmux send-keys C-u
+  back_at_host 0
+}
+
+@test "terminal: --step: q walks back, from a step of the engine's and of the child's" {
+  local n
+  sit_down
+  type_in 'clear; $CE --step --rm $R c1 none true'
+  waits_at claim
+  type_in ''
+  waits_at cgroup
+  type_in q
+  sees 'cgroup: ended by q'
+  sees '^HOST +back 1 claim'
+  back_at_host 125
+  [[ ! -e $LAB_CGROUP/container_engine/c1 && ! -e $LAB/layers/c1 ]]
+  type_in 'clear; $CE --step --rm $R c1 none true'
+  for n in {1..40}; do
+    ! on_screen '^CONTAINER +3 pivot' || break
+    press Enter
+    sleep 0.2
+  done
+  sees 'look from another terminal: ls /proc/[0-9]+/root'
+  type_in q
+  sees 'pivot: ended by q'
+  sees '^HOST +back 1 claim'
+  back_at_host 125
+  [[ ! -e $LAB_CGROUP/container_engine/c1 && ! -e $LAB/layers/c1 ]]
+}
+
 # --- no terminal ----------------------------------------------------------------------------------
 
 @test "terminal: in the background it is left alone, and the container runs" {
