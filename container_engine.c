@@ -2467,11 +2467,13 @@ static struct {
     const char *directory;    /* where relative paths begin */
 } flags = {.seconds = WAIT_SECONDS, .lines = -1, .filter = ON};
 
-/* The place of a word in a list of them, counted from 0, in any case; -1: it is not there. */
-static int find_word(const char *words, const char *word) {
+/* The place of a word in a list of them, each with a blank behind it, counted from 0; -1: it is not
+ * there. same: strncmp, or strncasecmp for any case. */
+static int find_word(const char *words, const char *word,
+                     int (*same)(const char *one, const char *two, size_t length)) {
     const size_t length = strcspn(word, " ");
     for (int n = 0; *words && !word[length]; words = strchr(words, ' ') + 1, n++)
-        if (strncasecmp(words, word, length) == 0 && words[length] == ' ') return n;
+        if (same(words, word, length) == 0 && words[length] == ' ') return n;
     return -1;
 }
 
@@ -2810,11 +2812,12 @@ static int parse_signal(const char *text) {
     static const char names[] =
         "0 HUP INT QUIT ILL TRAP ABRT BUS FPE KILL USR1 SEGV USR2 PIPE ALRM TERM STKFLT CHLD CONT "
         "STOP TSTP TTIN TTOU URG XCPU XFSZ VTALRM PROF WINCH IO PWR SYS ";
-    const int number = isdigit((unsigned char)*text)
-                           ? (int)parse_whole("signal", text, NSIG - 1)
-                           : find_word(names, strncasecmp(text, "SIG", 3) == 0 ? text + 3 : text);
+    const int number =
+        isdigit((unsigned char)*text)
+            ? (int)parse_whole("signal", text, NSIG - 1)
+            : find_word(names, strncasecmp(text, "SIG", 3) == 0 ? text + 3 : text, strncasecmp);
     if (number <= 0)
-        die("signal '%s': a number, or a name such as TERM, as in kill NAME TERM", text);
+        die("signal '%s': a number or a name such as TERM is needed, as in kill NAME TERM", text);
     return number;
 }
 
@@ -2863,6 +2866,8 @@ static int logs(struct container *c, char **argv) {
 
 static struct container it; /* which the options below write to */
 
+enum { MANY = INT_MAX };
+
 /* The limits of the cgroup: the file, what is in force when nobody asks, and for those that have an
  * option the characters of a figure, its units, what it may be. They are the first settings. */
 static const struct limit {
@@ -2884,7 +2889,7 @@ static void take_limit(const char *option, const char *text, void *to) {
     const char *end = text + strspn(text, l->digits);
     const bool is_max = strcmp(text, "max") == 0,
                zero = text[0] == '0' && isdigit((unsigned char)text[1]);
-    const int unit = find_word(l->units, end);
+    const int unit = find_word(l->units, end, strncasecmp);
     double n = atof(text);
     for (int i = 0; i <= unit; i++) n *= 1024; /* K once, M twice, G thrice */
     if (!is_max && (end == text || zero || strchr(text, '.') != strrchr(text, '.') ||
@@ -2914,11 +2919,12 @@ static void take_variable(const char *option, const char *value, void *to) {
 
 /* HOST:CONTAINER[:ro]; a relative path of the host's is made absolute. */
 static void take_volume(const char *option, const char *value, void *to) {
-    struct mount *m = to;
+    struct mount *m = &it.want.mounts[1];
     char *host = keep("%s", value), *target = strchr(host, ':');
     if (target) *target++ = '\0';
     char *mode = target ? strchr(target, ':') : NULL;
     if (mode) *mode++ = '\0';
+    (void)to;
     if (!*host || !target || target[0] != '/' || !target[strspn(target, "/")] ||
         strlen(target) >= PATH_MAX || (mode && strcmp(mode, "ro") != 0))
         die("%s '%s': HOST:/CONTAINER or HOST:/CONTAINER:ro is needed", option, value);
@@ -2932,7 +2938,8 @@ static void take_volume(const char *option, const char *value, void *to) {
 
 /* A user, and perhaps a group: each a number, or a name that is looked for inside (find_user). */
 static void take_user(const char *option, const char *value, void *to) {
-    struct wanted *w = to;
+    struct wanted *w = &it.want;
+    (void)to;
     char *user = keep("%s", value), *group = strchr(user, ':');
     if (group) *group++ = '\0';
     w->user = isdigit((unsigned char)*user) ? NULL : user;
@@ -2985,15 +2992,14 @@ static const char capability_names[] =
 
 /* NAME, CAP_NAME or ALL. */
 static void take_capability(const char *option, const char *value, void *to) {
-    const int n =
-        find_word(capability_names, strncasecmp(value, "cap_", 4) == 0 ? value + 4 : value);
+    const char *name = strncasecmp(value, "cap_", 4) == 0 ? value + 4 : value;
+    const int n = find_word(capability_names, name, strncasecmp);
     if (n < 0 && strcasecmp(value, "all") != 0)
         die("capability '%s' is unknown: see capabilities(7), or use ALL", value);
     const uint64_t set = n < 0 ? (1ULL << (CAP_LAST_CAP + 1)) - 1 : 1ULL << n;
-    if (strcmp(option, "--cap-add") == 0)
-        *(uint64_t *)to |= set;
-    else
-        *(uint64_t *)to &= ~set;
+    uint64_t *bounding = &it.want.capabilities[BOUNDING];
+    (void)to;
+    *bounding = strcmp(option, "--cap-add") == 0 ? *bounding | set : *bounding & ~set;
 }
 
 /* ---- Options and commands ---------------------------------------------------------------- */
@@ -3002,86 +3008,72 @@ static void take_capability(const char *option, const char *value, void *to) {
 static void take_explain(const char *option, const char *value, void *to),
     take_without(const char *option, const char *value, void *to), leave_out(struct wanted *w);
 
-/* An option: what its value is called (NULL: it has none), the commands that take it, its line in
- * --help (NULL: docker's, and nothing to us), and what it sets, by a function or to true. */
+/* An option: its names, most of them docker's, what its value is called (NULL: it has none), the
+ * commands that take it, its line in --help (NULL: it is nothing to us), and what it sets: by a
+ * function, or to true. */
+/* clang-format off */
 static const struct option {
-    const char *name, *value, *commands, *help;
+    const char *names, *value, *commands, *help;
     void (*take)(const char *option, const char *value, void *to);
     void *to;
 } options[] = {
-    {"--cpus", "N|max", "run update ", "processors' worth of time (default 0.5)", take_limit,
-     &it.want.settings[0]},
-    {"--memory", "SIZE|max", "run update ", "bytes, or with K, M, G (default 50M; no swap)",
+    {"--cpus ", "N|max", "run update ", "processors (default 0.5)", take_limit, it.want.settings},
+    {"--memory -m ", "SIZE|max", "run update ", "or with K, M, G (default 50M; no swap)",
      take_limit, &it.want.settings[1]},
-    {"--pids", "N|max", "run update ", "processes and threads (default 64)", take_limit,
-     &it.want.settings[2]},
-    {"-e", "KEY=VALUE", "run exec ", "set an environment variable", take_variable, NULL},
-    {"-w", "DIR", "run exec ", "start in DIR", take_directory, &it.want.cwd},
-    {"-u", "USER[:GROUP]", "run exec ", "as whom: numbers, or names inside (default 0:0)",
-     take_user, &it.want},
-    {"-v", "HOST:CONTAINER[:ro]", "run ", "show a file or directory of the host inside",
-     take_volume, &it.want.mounts[1]},
-    {"-d", NULL, "run ", "run in the background; output goes to a log", NULL, &it.want.detach},
-    {"--name", "NAME", "run ", "in place of the word <name>", take_name, &it.want.name},
-    {"--hostname", "NAME", "run ", "default: the container's name", take_name, &it.want.hostname},
-    {"--bridge", "NAME", "run ", "default: cebr0", take_name, &it.want.bridge},
-    {"--rm", NULL, "run ", "delete the container's layer when it ends", NULL, &it.want.remove},
-    {"--read-only", NULL, "run ", "make its root file system read-only", NULL, &it.want.read_only},
-    {"--write-through", NULL, "run ", "write to <rootfs> itself instead of to a layer", NULL,
-     &it.want.write_through},
-    {"--userns", "on|off", "run ", "map root to an unprivileged user (default: on if possible)",
+    {"--pids --pids-limit ", "N|max", "run update ", "processes and threads (default 64)",
+     take_limit, &it.want.settings[2]},
+    {"-e --env ", "KEY=VALUE", "run exec ", "set an environment variable", take_variable},
+    {"-w --workdir --chdir --cwd ", "DIR", "run exec ", "start in DIR",
+     take_directory, &it.want.cwd},
+    {"-u --user ", "USER[:GROUP]", "run exec ", "as whom: numbers or names inside", take_user},
+    {"-v --volume ", "HOST:CONTAINER[:ro]", "run ", "show a host's file or directory", take_volume},
+    {"-d --detach ", NULL, "run ", "in the background, with a log", NULL, &it.want.detach},
+    {"--name ", "NAME", "run ", "in place of the word <name>", take_name, &it.want.name},
+    {"--hostname ", "NAME", "run ", "default: the container's name", take_name, &it.want.hostname},
+    {"--bridge ", "NAME", "run ", "default: cebr0", take_name, &it.want.bridge},
+    {"--rm ", NULL, "run ", "delete the container's layer when it ends", NULL, &it.want.remove},
+    {"--read-only ", NULL, "run ", "nothing can be written but volumes", NULL, &it.want.read_only},
+    {"--write-through ", NULL, "run ", "write to <rootfs> itself instead of to a layer",
+     NULL, &it.want.write_through},
+    {"--userns ", "on|off", "run ", "map root to an unprivileged user (default: on if possible)",
      take_choice, &it.want.users},
-    {"--cap-add", "CAP", "run ", "one capability more; also ALL; in the order given",
-     take_capability, &it.want.capabilities[BOUNDING]},
-    {"--cap-drop", "CAP", "run ", "one capability less; also ALL", take_capability,
-     &it.want.capabilities[BOUNDING]},
-    {"--seccomp", "on|off", "run ", "filter system calls (default on)", take_choice, &flags.filter},
-    {"--explain", NULL, "run exec ", "say what is done, each step and call", take_explain, &it},
-    {"--step", NULL, "run exec ", "the same, and wait for Enter at each step", take_explain, &it},
-    {"--without", "WALL,...", "run ", "leave walls out, to see what they do", take_without, &it},
-    {"-i", NULL, "run exec start ", NULL, NULL, &flags.ignored},
-    {"-t", NULL, "run exec ", NULL, NULL, &flags.ignored},
-    {"-a", NULL, "list start ", NULL, NULL, &flags.ignored},
-    {"-q", NULL, "list ", "print names only", NULL, &flags.quiet},
-    {"--json", NULL, "list ", "for programs", NULL, &flags.json},
-    {"-n", "LINES", "logs ", "only the last ones", take_whole, &flags.lines},
-    {"-f", NULL, "logs ", "go on until the container ends", NULL, &flags.follow},
-    {"-t", "SECONDS", "stop ", "from TERM to KILL (default 10)", take_whole, &flags.seconds},
-    {"-f", NULL, "delete ", "even while it runs", NULL, &flags.force},
-    {"-f", NULL, "update ", "even below what is in use", NULL, &flags.force},
-    {"--root", "DIR", "global ", NULL, take_text, &it.want.lib_dir},
-    {"--log", "FILE", "global ", NULL, take_text, &flags.log},
-    {"--log-format", "text|json", "global ", NULL, take_text, &flags.log_format},
-    {"--systemd-cgroup", NULL, "global ", NULL, NULL, &flags.systemd_cgroup},
-    {"--debug", NULL, "global ", NULL, NULL, &flags.ignored},
-    {"--bundle", "DIR", "run ", NULL, take_text, &flags.bundle},
-    {"--pid-file", "FILE", "run exec ", NULL, take_text, &flags.pid_file},
-    {"--console-socket", "FILE", "run exec ", NULL, take_text, &flags.console_socket},
-    {"--no-pivot", NULL, "run ", NULL, NULL, &it.want.chroot},
-    {"--preserve-fds", "N", "run exec ", NULL, take_fds, &it.want.kept_fds},
-    {"--process", "FILE", "exec ", NULL, take_text, &flags.process},
-    {"-d", NULL, "exec ", NULL, NULL, &it.want.detach},
-    {"--resources", "FILE", "update ", NULL, take_text, &flags.resources},
-    {"-a", NULL, "kill ", NULL, NULL, &flags.all},
-    {"--format", "json|table", "list ", NULL, take_text, &flags.format},
-};
-
-/* Other spellings of options and commands, most of them docker's. */
-static const char *const spellings[][2] = {
-    {"--env", "-e"},    {"--workdir", "-w"}, {"--user", "-u"},           {"--volume", "-v"},
-    {"--detach", "-d"}, {"-m", "--memory"},  {"--pids-limit", "--pids"}, {"--interactive", "-i"},
-    {"--tty", "-t"},    {"--all", "-a"},     {"--quiet", "-q"},          {"--tail", "-n"},
-    {"--follow", "-f"}, {"--force", "-f"},   {"--time", "-t"},           {"-h", "--help"},
-    {"ls", "list"},     {"ps", "list"},      {"rm", "delete"},           {"create", "run"},
-    {"--chdir", "-w"},  {"--cwd", "-w"},     {"-b", "--bundle"},
+    {"--cap-add ", "CAP", "run ", "one more, or ALL; in the order given", take_capability},
+    {"--cap-drop ", "CAP", "run ", "one less, or ALL", take_capability},
+    {"--seccomp ", "on|off", "run ", "filter system calls (else on)", take_choice, &flags.filter},
+    {"--explain ", NULL, "run exec ", "say what is done, each step and call", take_explain, &it},
+    {"--step ", NULL, "run exec ", "the same, and wait for Enter at each step", take_explain, &it},
+    {"--without ", "WALL,...", "run ", "leave walls out, to see what they do", take_without, &it},
+    {"-i --interactive ", NULL, "run exec start ", NULL, NULL, &flags.ignored},
+    {"-t --tty ", NULL, "run exec ", NULL, NULL, &flags.ignored},
+    {"-a --all ", NULL, "list start ", NULL, NULL, &flags.ignored},
+    {"-q --quiet ", NULL, "list ", "print names only", NULL, &flags.quiet},
+    {"--json ", NULL, "list ", "for programs", NULL, &flags.json},
+    {"-n --tail ", "LINES", "logs ", "only the last ones", take_whole, &flags.lines},
+    {"-f --follow ", NULL, "logs ", "go on until the container ends", NULL, &flags.follow},
+    {"-t --time ", "SECONDS", "stop ", "from TERM to KILL (else 10)", take_whole, &flags.seconds},
+    {"-f --force ", NULL, "delete ", "even while it runs", NULL, &flags.force},
+    {"-f --force ", NULL, "update ", "even below what is in use", NULL, &flags.force},
+    {"--root ", "DIR", "global ", NULL, take_text, &it.want.lib_dir},
+    {"--log ", "FILE", "global ", NULL, take_text, &flags.log},
+    {"--log-format ", "text|json", "global ", NULL, take_text, &flags.log_format},
+    {"--systemd-cgroup ", NULL, "global ", NULL, NULL, &flags.systemd_cgroup},
+    {"--debug ", NULL, "global ", NULL, NULL, &flags.ignored},
+    {"--bundle -b ", "DIR", "run ", NULL, take_text, &flags.bundle},
+    {"--pid-file ", "FILE", "run exec ", NULL, take_text, &flags.pid_file},
+    {"--console-socket ", "FILE", "run exec ", NULL, take_text, &flags.console_socket},
+    {"--no-pivot ", NULL, "run ", NULL, NULL, &it.want.chroot},
+    {"--preserve-fds ", "N", "run exec ", NULL, take_fds, &it.want.kept_fds},
+    {"--process ", "FILE", "exec ", NULL, take_text, &flags.process},
+    {"-d --detach ", NULL, "exec ", NULL, NULL, &it.want.detach},
+    {"--resources ", "FILE", "update ", NULL, take_text, &flags.resources},
+    {"-a --all ", NULL, "kill ", NULL, NULL, &flags.all},
+    {"--format ", "json|table", "list ", NULL, take_text, &flags.format},
 };
 
 /* What others have, and this has not: what to do instead. */
 static const char *const hints[][2] = {
-    {"-p -P --publish --publish-all --expose port ",
-     "there are no ports: the host reaches the container's address"},
-    {"--network --net --link --ip --dns --add-host ",
-     "the word after <name> says it: <ip>, auto or none"},
+    {"-p -P --publish --publish-all --expose port ", "no ports: the host reaches its address"},
+    {"--network --net --link --ip --dns --add-host ", "the word after <name>: <ip>, auto or none"},
     {"--privileged ", "--cap-add ALL --seccomp off --userns off comes near"},
     {"--security-opt ", "see --seccomp, --cap-drop and --userns"},
     {"--restart ", "nobody starts a container again: systemd(1) could"},
@@ -3098,8 +3090,7 @@ static const char *const hints[][2] = {
     {"pull push build images image load import login search tag history rmi ",
      "rootfs-fetch.sh makes a rootfs, also from a registry's image"},
     {"attach wait ", "see logs -f, or exec NAME for a shell inside"},
-    {"cp commit diff export save ",
-     "what is written inside is below the directory that inspect NAME layer prints; see also -v"},
+    {"cp commit diff export save ", "see -v; inspect NAME layer prints where its files are"},
     {"top stats ", "see list, and exec NAME top"},
     {"restart ", "stop NAME, then start NAME"},
     {"rename ", "delete NAME, and start another"},
@@ -3118,52 +3109,47 @@ static int run(struct container *c, char **argv), exec_in(struct container *c, c
     oci_features(struct container *c, char **argv), oci_spec(struct container *c, char **argv);
 static void open_oci_files(void);
 
-/* A word on the command line, and how many other words it takes. each: it runs once for each. */
+/* A command: its name, other words for it, what follows it, its line in --help, and how many words
+ * it takes at least and at most. each: it runs once for each of them. */
 static const struct command {
-    const char *name, *words, *help;
+    const char *name, *also, *words, *help;
     int low, high;
     bool each;
     int (*run)(struct container *c, char **argv);
 } commands[] = {
-    {"list", "", "containers, and what they use (also: ls, ps)", 0, 1, false, oci_kill},
-    {"inspect", "NAME [KEY]", "all that can be seen of it, or one value: inspect c1 address", 1, 2,
-     false, inspect},
-    {"exec", "NAME [command...]", "run another program inside: exec -u 1000 c1 ps", 1, INT_MAX,
-     false, oci_exec},
-    {"start", "NAME [command...]", "one that ended, as it was before", 1, INT_MAX, false,
-     oci_start},
-    {"logs", "NAME", "what one with -d has said: logs -f -n 10 c1", 1, 1, false, logs},
-    {"update", "NAME", "other limits at once: update --memory 1G c1", 1, 1, false, oci_update},
-    {"stop", "NAME...", "TERM, and KILL after a while: stop -t 1 c1 c2", 1, INT_MAX, true, stop},
-    {"kill", "NAME [SIGNAL]", "KILL, or what you name: kill c1 HUP", 1, 2, false, oci_kill},
-    {"delete", "NAME...", "the layer, too (also: rm): delete -f c1 c2", 1, INT_MAX, true,
-     oci_delete},
+    {"list", "ls ps ", "", "containers, and what they use (also: ls, ps)", 0, 1, false, oci_kill},
+    {"inspect", "", "NAME [KEY]", "all, or one value: inspect c1 address", 1, 2, false, inspect},
+    {"exec", "", "NAME [command...]", "another program: exec -u 5 c1 ps", 1, MANY, false, oci_exec},
+    {"start", "", "NAME [command...]", "one that ended, as before", 1, MANY, false, oci_start},
+    {"logs", "", "NAME", "what one with -d has said: logs -f -n 10 c1", 1, 1, false, logs},
+    {"update", "", "NAME", "other limits at once: update --memory 1G c1", 1, 1, false, oci_update},
+    {"stop", "", "NAME...", "TERM, and KILL after a while: stop -t 1 c1 c2", 1, MANY, true, stop},
+    {"kill", "", "NAME [SIGNAL]", "KILL, or what you name: kill c1 HUP", 1, 2, false, oci_kill},
+    {"delete", "rm ", "NAME...", "the layer, too (also: rm): rm -f c1", 1, MANY, true, oci_delete},
     /* OCI */
-    {"state", "ID", NULL, 1, 1, false, oci_state},
-    {"pause", "ID", NULL, 1, 1, false, freeze},
-    {"resume", "ID", NULL, 1, 1, false, freeze},
-    {"spec", "", NULL, 0, 0, false, oci_spec},
-    {"features", "", NULL, 0, 0, false, oci_features},
+    {"state", "", "ID", "", 1, 1, false, oci_state},
+    {"pause", "", "ID", "", 1, 1, false, freeze},
+    {"resume", "", "ID", "", 1, 1, false, freeze},
+    {"spec", "", "", "", 0, 0, false, oci_spec},
+    {"features", "", "", "", 0, 0, false, oci_features},
     /* The last, which is meant, too, when it is none of these words. */
-    {"run", "<rootfs> <name> <ip>|auto|none [command...]", NULL, 3, INT_MAX, false, run},
+    {"run", "create ", "<rootfs> <name> <ip>|auto|none [command...]", "", 3, MANY, false, run},
 };
-
-/* The spelling that the tables have. */
-static const char *usual(const char *word) {
-    for (size_t i = 0; i < COUNT(spellings); i++)
-        if (strcmp(word, spellings[i][0]) == 0) return spellings[i][1];
-    return word;
-}
+/* clang-format on */
 
 static const char *hint(const char *word, const char *otherwise) {
     for (size_t i = 0; i < COUNT(hints); i++)
-        if (find_word(hints[i][0], word) >= 0) return hints[i][1];
+        if (find_word(hints[i][0], word, strncmp) >= 0) return hints[i][1];
     return otherwise;
+}
+
+static bool is_command(const struct command *command, const char *word) {
+    return strcmp(word, command->name) == 0 || find_word(command->also, word, strncmp) >= 0;
 }
 
 static const struct command *find_command(const char *word) {
     const struct command *w = commands, *last = &commands[COUNT(commands) - 1];
-    while (w < last && (!word || strcmp(usual(word), w->name) != 0)) w++;
+    while (w < last && !(word && is_command(w, word))) w++;
     return w;
 }
 
@@ -3173,10 +3159,12 @@ static int name_length(const char *word) {
 }
 
 static const struct option *find_option(const char *command, const char *word) {
-    const char *name = usual(keep("%.*s", name_length(word), word));
-    for (const struct option *o = options; o < options + COUNT(options); o++)
-        if (strcmp(name, o->name) == 0 && find_word(o->commands, command) >= 0) return o;
-    return NULL;
+    const char *name = keep("%.*s", name_length(word), word);
+    const struct option *o = options, *end = options + COUNT(options);
+    while (o < end &&
+           (find_word(o->names, name, strncmp) < 0 || find_word(o->commands, command, strncmp) < 0))
+        o++;
+    return o < end ? o : NULL;
 }
 
 /* The help of one command, or, with run, of all. */
@@ -3188,12 +3176,14 @@ static void print_usage(const struct command *about) {
                "the host, limited, with the address <ip> on the bridge that `env.sh set` made.\n"
              : about->help);
     for (const struct option *o = options; o < options + COUNT(options); o++)
-        if (o->help && find_word(o->commands, about->name) >= 0)
-            printf("  %-25s%s\n", keep("%s %s", o->name, o->value ? o->value : ""), o->help);
+        if (o->help && find_word(o->commands, about->name, strncmp) >= 0)
+            printf("  %-25s%s\n",
+                   keep("%.*s %s", (int)strcspn(o->names, " "), o->names, o->value ? o->value : ""),
+                   o->help);
     printf("  %-25s%s\n", "--", "end of options");
     if (!all) return;
     for (const struct command *w = commands; w->run != run; w++)
-        if (w->help)
+        if (*w->help)
             printf("%s  %-8s%-19s%s\n", w == commands ? "\n" : "", w->name, w->words, w->help);
     puts("  --help, --version    (also: help [COMMAND], COMMAND --help, version)\n\n"
          "Exit status: the command's; 128+n if signal n ended it; 125 if the engine failed,\n"
@@ -3213,7 +3203,7 @@ static const char *take_option(const char *command, const char *word, char ***ar
     const bool is_long = word[1] == '-';
     const char *name = keep("%.*s", n, word), *value = word[n] ? word + n + is_long : NULL;
     const struct option *o = find_option(command, word);
-    if (strcmp(usual(name), "--help") == 0)
+    if (find_word("--help -h ", name, strncmp) >= 0)
         print_usage(find_command(command)), exit(flush_output(0));
     if (strcmp(name, "--version") == 0) puts("container_engine " VERSION), exit(flush_output(0));
     if (!o || (is_long && value && !o->value))
@@ -3543,43 +3533,21 @@ static int run(struct container *c, char **argv) {
     return start_container(c);
 }
 
-int main(int argc, char **argv) {
-    static char directory[PATH_MAX];
-    struct container *c = &it;
+/* A file opened as 0, 1 or 2 would become the container's input or output; a directory there would
+ * be a way out (CVE-2024-21626). */
+static void check_descriptors(void) {
     struct stat s;
-    /* A file opened as 0, 1 or 2 would become the container's input or output; a directory there
-     * would be a way out (CVE-2024-21626). */
     int fd = 0;
     while (fd >= 0 && fd <= STDERR_FILENO) fd = open("/dev/null", O_RDWR);
     if (fd < 0) die("/dev/null: %s", strerror(errno));
     close_fd(&fd);
-    bool keep_files = false; /* --without descriptors; else the caller's files are closed at once */
-    for (int i = 1; i < argc; i++)
-        keep_files |= strstr(argv[i], "descriptors") || strstr(argv[i], "preserve-fds");
-    if (!keep_files) syscall(SYS_close_range, 3, ~0U, 0);
     for (int i = 0; i < 3; i++)
         if (fstat(i, &s) == 0 && S_ISDIR(s.st_mode))
             die("descriptor %d is a directory: a file, a pipe or a terminal is needed", i);
-    umask(022);
-    signal(SIGPIPE, SIG_IGN);
-    signal(SIGCHLD, SIG_DFL); /* ignored, nobody would be told how a child ended */
-    *c = blank;
-    set_defaults(c);
-    flags.argv = argv;
-    flags.directory = getcwd(directory, sizeof directory);
-    char **first = take_options("global", argv + (argc > 0)); /* OCI: before the command's word */
-    argc -= (int)(first - argv) - (argc > 0);
-    argv = first - (argc > 0);
-    open_oci_files();
-    if (argc > 1 && strcmp(argv[1], "help") == 0)
-        return print_usage(find_command(argv[2])), flush_output(0);
-    if (argc > 1 && strcmp(argv[1], "version") == 0) argv[1] = keep("--version");
-    const struct command *command = find_command(argv[argc > 0]);
-    const bool named = argc > 1 && strcmp(usual(argv[1]), command->name) == 0;
-    flags.words = argv + (argc > 0) + named;
-    char **words = take_options(command->name, flags.words);
-    if (keep_files && !it.want.keep_files) /* only a word */
-        syscall(SYS_close_range, 3 + it.want.kept_fds, ~0U, 0);
+}
+
+/* As many words as the command takes, and none that is an option among those that it needs. */
+static void check_words(const struct command *command, char **words) {
     int count = 0;
     while (words[count]) count++;
     for (int i = 0; i < count && i <= command->low - (it.want.name != NULL); i++)
@@ -3589,7 +3557,30 @@ int main(int argc, char **argv) {
     if (command->run != run && (count < command->low || count > command->high))
         die("too %s words for %s; see container_engine %s --help",
             count < command->low ? "few" : "many", command->name, command->name);
-    if (geteuid() != 0) die("must be run as root: sudo %s ...", argv[0]);
+}
+
+int main(int argc, char **argv) {
+    static char directory[PATH_MAX];
+    struct container *c = &it;
+    check_descriptors();
+    umask(022);
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGCHLD, SIG_DFL); /* ignored, nobody would be told how a child ended */
+    *c = blank;
+    set_defaults(c);
+    flags.argv = argv;
+    flags.directory = getcwd(directory, sizeof directory);
+    char **words = take_options("global", argv + (argc > 0)); /* OCI: before the command's word */
+    open_oci_files();
+    if (*words && strcmp(*words, "help") == 0)
+        return print_usage(find_command(words[1])), flush_output(0);
+    if (*words && strcmp(*words, "version") == 0) *words = keep("--version");
+    const struct command *command = find_command(*words);
+    flags.words = words + (*words && is_command(command, *words));
+    words = take_options(command->name, flags.words);
+    if (!c->want.keep_files) syscall(SYS_close_range, 3 + c->want.kept_fds, ~0U, 0);
+    check_words(command, words);
+    if (geteuid() != 0) die("must be run as root: sudo container_engine ...");
     if (setenv("PATH", STANDARD_PATH, 1) < 0) die("setenv: %s", strerror(errno));
     int status = 0, failed = 0;
     for (; command->each && *words; words++) { /* one that fails does not keep the others from it */
@@ -3997,7 +3988,7 @@ static uint64_t bits_of(const struct value *v) {
 
 /* Which of these words it is, counted from 0. */
 static int word_of(const struct value *v, const char *words) {
-    const int n = find_word(words, text_of(v));
+    const int n = find_word(words, text_of(v), strncasecmp);
     if (n < 0) wrong(v, "'%s' is not supported", v->text);
     return n;
 }
@@ -5017,7 +5008,8 @@ static int oci_update(struct container *c, char **argv) {
 static int oci_exec(struct container *c, char **argv) {
     const bool detach = c->want.detach;
     need_container(c, argv[0], true);
-    if (!c->made.bundle[0] && flags.process) die("container %s has no bundle", argv[0]);
+    if (!c->made.bundle[0] && (flags.process || detach))
+        die("option --process, option -d: container %s has no bundle", argv[0]);
     if (!c->made.bundle[0]) return close_container(c), exec_in(c, argv);
     load_config(c, keep("%s/%s/config.json", c->want.lib_dir, argv[0]), c->made.bundle);
     if (strcmp(oci_status(c), "running") != 0) die("container %s is %s", argv[0], oci_status(c));
