@@ -2093,14 +2093,23 @@ static void forward(struct container *c, int number) {
 }
 
 /* Ctrl-C, when the container's first process is in the foreground: the kernel drops the signal if
- * that one has no handler for it. Any other process would end, so we end it. */
+ * that one has no handler for it. Any other process would end, so we end it. One that ignores the
+ * signal goes on, and the second time we say how to end it. Ctrl-\ three times in a row does. */
 static void end_by_key(struct container *c, const struct stream *input) {
+    static int interrupts, quits;
     pid_t group = 0;
     struct termios t;
-    if (c->join_fd < 0 && memchr(input->data, CTRL('C'), input->end) &&
-        ioctl(c->terminal_fd, TIOCGPGRP, &group) == 0 && group == c->made.pid &&
-        tcgetattr(c->slave_fd, &t) == 0 && t.c_lflag & ISIG && !handles_signal(c->made.pid, SIGINT))
-        forward(c, SIGINT);
+    for (size_t i = 0; i < input->end; i++) quits = input->data[i] == CTRL('\\') ? quits + 1 : 0;
+    if (quits >= 3) return forward(c, SIGALRM); /* as when its time to end is over */
+    if (c->join_fd >= 0 || !memchr(input->data, CTRL('C'), input->end) ||
+        ioctl(c->terminal_fd, TIOCGPGRP, &group) < 0 || group != c->made.pid ||
+        tcgetattr(c->slave_fd, &t) < 0 || !(t.c_lflag & ISIG))
+        return;
+    if (!handles_signal(c->made.pid, SIGINT)) return forward(c, SIGINT);
+    if (!(signal_set(c->made.pid, "SigIgn:") >> (SIGINT - 1) & 1) || ++interrupts != 2) return;
+    set_terminal(false); /* for a line that begins on the left */
+    warn("%s ignores Ctrl-C: Ctrl-\\ three times ends it, or stop %s from another terminal",
+         c->want.name, c->want.name);
 }
 
 /* One look at everything, for so many milliseconds (-1: until there is something). Returns whether
@@ -2222,8 +2231,8 @@ static void make_printable(char *s) {
  * a file of its cgroup says now, as a whole or in the line that begins so.
  */
 /* clang-format off */
-#define TEXT(field)   {#field, offsetof(struct made, field), sizeof((struct made *)0)->field, NULL, NULL}
-#define NUMBER(field) {#field, offsetof(struct made, field), 0, NULL, NULL}
+#define TEXT(field)   {#field, offsetof(struct made, field), sizeof((struct made *)0)->field}
+#define NUMBER(field) {#field, offsetof(struct made, field), 0}
 static const struct field {
     const char *key;
     size_t offset, size;
@@ -2356,16 +2365,12 @@ static void set_aside(struct container *c) {
  * in which nothing was written goes at once, another one by rm(1). On the host lower is empty: were
  * a rootfs still attached to it, it would be emptied. */
 static int remove_set_aside(struct container *c) {
-    static const char *const parts[] = {"state",
-                                        "hosts",
-                                        "resolv.conf",
-                                        "work/work/incompat/volatile/dirty", /* then directories */
-                                        "work/work/incompat/volatile",
-                                        "work/work/incompat",
-                                        "work/work",
-                                        "work",
-                                        "lower",
-                                        "upper"};
+    /* clang-format off */
+    static const char *const parts[] = { /* files, then directories */
+        "state", "hosts", "resolv.conf", "work/work/incompat/volatile/dirty",
+        "work/work/incompat/volatile", "work/work/incompat", "work/work", "work", "lower", "upper",
+    };
+    /* clang-format on */
     char *argv[] = {"rm", "-rf", "--one-file-system", "--", NULL, NULL};
     int result = 0;
     DIR *dir = opendir(c->want.lib_dir);
@@ -2743,6 +2748,7 @@ static int open_exec_terminal(struct container *c) {
 }
 
 /* A program that joins a running container finds the walls there, and only dresses alike. */
+/* clang-format off */
 static const struct step exec_host_steps[] = {
     {"enter", "joins the container's namespaces", "lsns -p PID", enter, NULL},
     {"clone", "makes the child, in the container's cgroup", "", clone_child, end_child},
@@ -2751,15 +2757,14 @@ static const struct step exec_host_steps[] = {
 };
 static const struct step exec_child_steps[] = {
     {"join", "enters the container's user namespace", "lsns -p PID", join, NULL},
-    {"terminal", "opens one of the container's terminals", "ls -l /proc/PID/fd", open_exec_terminal,
-     NULL},
+    {"terminal", "opens one of the container's", "ls -l /proc/PID/fd", open_exec_terminal, NULL},
     {"caps", "drops capabilities, and becomes the user", "grep Cap /proc/PID/status",
      drop_capabilities, NULL},
     {"seccomp", "filters system calls", "grep Seccomp /proc/PID/status", filter_calls, NULL},
-    {"exec", "closes all files but 0, 1, 2, and becomes the program", "ls -l /proc/PID/fd", execute,
-     NULL},
+    {"exec", "closes all files, and becomes the program", "ls -l /proc/PID/fd", execute, NULL},
     {0},
 };
+/* clang-format on */
 
 /* update: the kernel puts new limits in force at once. */
 static int update(struct container *c, char **argv) {
@@ -2886,14 +2891,14 @@ static const struct limit {
 static void take_limit(const char *option, const char *text, void *to) {
     struct setting *s = to;
     const struct limit *l = &limits[s - it.want.settings];
-    const char *end = text + strspn(text, l->digits);
-    const bool is_max = strcmp(text, "max") == 0,
-               zero = text[0] == '0' && isdigit((unsigned char)text[1]);
+    char *end;
+    double n = strtod(text, &end);
     const int unit = find_word(l->units, end, strncasecmp);
-    double n = atof(text);
+    const bool is_max = strcmp(text, "max") == 0,
+               plain = end > text && end == text + strspn(text, l->digits),
+               zero = text[0] == '0' && isdigit((unsigned char)text[1]);
     for (int i = 0; i <= unit; i++) n *= 1024; /* K once, M twice, G thrice */
-    if (!is_max && (end == text || zero || strchr(text, '.') != strrchr(text, '.') ||
-                    (*end && unit < 0) || n < l->low || n > l->high))
+    if (!is_max && (!plain || zero || (*end && unit < 0) || n < l->low || n > l->high))
         die("%s '%s': %s is needed, or max", option, text, l->form);
     if (l == &limits[1])
         it.want.settings[3].file = is_max ? NULL : limits[3].file; /* and the last */
@@ -3321,19 +3326,16 @@ static void recall_words(struct container *c) {
 
 /* Of an engine in a chroot(2) the containers could get out of theirs: pivot_root exchanges what is
  * "/" to us, and below that the host's root would remain. Entering our own mount namespace once
- * more leads to the root of it, which must be ours. setns(2) */
+ * more leads to the root of it, which must be ours; and so does our working directory. setns(2) */
 static void check_root(void) {
     enum { WHERE = STATX_MNT_ID | STATX_INO };
     struct statx ours, its;
-    int cwd_fd = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
     int mounts_fd = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
-    if (cwd_fd < 0 || mounts_fd < 0 || statx(AT_FDCWD, "/", 0, WHERE, &ours) < 0 ||
-        setns(mounts_fd, CLONE_NEWNS) < 0 || statx(AT_FDCWD, "/", 0, WHERE, &its) < 0 ||
-        fchdir(cwd_fd) < 0)
+    if (mounts_fd < 0 || statx(AT_FDCWD, "/", 0, WHERE, &ours) < 0 ||
+        setns(mounts_fd, CLONE_NEWNS) < 0 || statx(AT_FDCWD, "/", 0, WHERE, &its) < 0)
         die("/proc/self/ns/mnt: %s", strerror(errno));
     if (ours.stx_mnt_id != its.stx_mnt_id || ours.stx_ino != its.stx_ino)
         die("must not be run in a chroot, which its containers could leave: use pivot_root(8)");
-    close_fd(&cwd_fd);
     close_fd(&mounts_fd);
 }
 
@@ -3380,11 +3382,9 @@ static void check_address(struct wanted *w) {
     w->prefix = __builtin_popcount(mask);
     inet_ntop(AF_INET, &(struct in_addr){htonl(bridge)}, w->gateway, sizeof w->gateway);
     if (!chosen) return;
-    if ((a ^ bridge) & mask)
-        die("address %s is not in the bridge's network %s/%lld", text, w->gateway, w->prefix);
-    if (a == bridge) die("address %s is the bridge's own, the gateway", text);
-    if ((a & ~mask) == 0 || (a | mask) == ~0U)
-        die("address %s is the network's or its broadcast address", text);
+    if ((a ^ bridge) & mask || a == bridge || (a & ~mask) == 0 || (a | mask) == ~0U)
+        die("address %s is not in the bridge's network %s/%lld, or is its gateway or broadcast",
+            text, w->gateway, w->prefix);
 }
 
 /* Why there can be no user namespace; NULL: there can. Idmapped mounts are needed, and not every
@@ -3462,8 +3462,8 @@ static int start_container(struct container *c) {
     errno = ENOENT;
     if (!cgroup_mount()[0])
         die("no cgroup2 on /sys/fs/cgroup: %s; see env.sh check", strerror(errno));
+    decide_users(c); /* may run us once more, where the user is */
     check_root();
-    decide_users(c);
     if (c->want.detach) detach(c);
     c->child_steps = container_steps;
     return walk(c, host_steps);

@@ -245,6 +245,23 @@ engine_of() {
   init=$(init_pid "$1") && sed -n 's/^PPid:\t//p' "/proc/$init/status"
 }
 
+@test "terminal: a first process that ignores Ctrl-C: the second says how it ends, Ctrl-\\ x 3 does" {
+  sit_down
+  type_in '$CE $R c1 none sh -c "trap \"\" INT QUIT; echo rea\"\"dy; while :; do sleep 0.1; done"'
+  sees '^ready'
+  press C-c
+  sleep 0.5
+  try -1 on_screen 'ignores Ctrl-C'
+  press C-c
+  sees 'container_engine: c1 ignores Ctrl-C'
+  press C-\\
+  press C-\\
+  sleep 0.5
+  [[ -d /proc/$(init_pid c1) ]]
+  press C-\\
+  back_at_host 137
+}
+
 @test "terminal: is left alone when nothing was started" {
   sit_down
   type_in '$CE $R c1 none nosuch'
