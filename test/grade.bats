@@ -1,7 +1,9 @@
 #!/usr/bin/env bats
 # make lesson and make grade: the untouched engine has full score; each hole has none on its topic
 # and full on the topics that do not depend on it; who hangs, or does harm, ends in time.
-# Slow: all of it is graded in one VM.
+#
+# All is graded in one VM, and only what decides: the holes are built here, where a compiler takes a
+# second, and a hole without which no container runs at all is tried on its own topic alone.
 
 bats_require_minimum_version 1.5.0
 
@@ -13,11 +15,14 @@ ALONE='cgroup network hostname caps seccomp'
 
 setup_file() {
   export WORK=$BATS_FILE_TMPDIR
-  local number name
+  local name only='hangs.c=build,claim,go hostile.c=build,claim,go'
   ((EUID == 0)) || return 0
-  while read -r number name _; do
-    "$REPO/test/lesson.sh" "$number" "$WORK/$name.c"
-  done < <("$REPO/test/lesson.sh")
+  mkdir "$WORK/built"
+  for name in $("$REPO/test/lesson.sh" | cut -d ' ' -f 2); do
+    "$REPO/test/lesson.sh" "$name" "$WORK/$name.c"
+    gcc -w -O1 -static "$WORK/$name.c" -o "$WORK/built/$name" || gcc -w "$WORK/$name.c" -o "$WORK/built/$name"
+    [[ " $ALONE " == *" $name "* ]] || only+=" $name.c=build,$name"
+  done
   cp "$REPO/container_engine.c" "$WORK/engine.c"
   echo 'int main(void) { for (;;) ; }' >"$WORK/hangs.c"
   cat >"$WORK/hostile.c" <<'END_C'
@@ -32,8 +37,8 @@ int main(void) {
 }
 END_C
   echo 'int main(void) { return }' >"$WORK/broken.c"
-  (cd "$WORK" && CE_TRIAL_SECONDS=${CE_TRIAL_SECONDS:-20} CE_GRADE_SECONDS=2400 \
-    "$REPO/test/grade.sh" engine.c [a-df-z]*.c exec.c >graded 2>errors) || :
+  (cd "$WORK" && CE_BUILT=$WORK/built CE_ONLY=$only CE_GRADE_SECONDS=1500 \
+    "$REPO/test/grade.sh" ./*.c >graded 2>errors) || :
 }
 
 setup() {
@@ -71,8 +76,8 @@ report() { # FILE
 
 @test "grade: what does not compile, hangs, or lies has no score" {
   [[ $(report broken.c | tail -n 1) == '# score: 0 of 15' ]]
-  [[ $(report hangs.c | tail -n 1) == '# score: 1 of 15' ]] # it builds
-  [[ $(report hostile.c | tail -n 1) == '# score: 1 of 15' ]]
+  [[ $(report hangs.c | tail -n 1) == '# score: 1 of 3' ]] # it builds
+  [[ $(report hostile.c | tail -n 1) == '# score: 1 of 3' ]]
 }
 
 # No program of a student's is ever started here: what would tell is that a file appears.

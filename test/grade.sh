@@ -65,9 +65,11 @@ topic_layer() { # 'what is written stays, and not in the rootfs'
   ce rootfs t1 none cat /root/x
   has_line mine && [[ ! -e rootfs/root/x ]]
 }
-topic_go() { # 'it becomes the program, whose status is the status'
+topic_go() { # 'it becomes the program, whose status is the status; if it cannot, it says why'
   ce --rm rootfs t1 none sh -c 'echo here; exit 7'
   ((status == 7)) && has_line here
+  ce --rm rootfs t1 none /no/such/program
+  grep -q '^container_engine: exec: ' err
 }
 topic_private() { # 'the host sees none of its mounts'
   local before
@@ -125,26 +127,42 @@ clean_up() {
   rm -f rootfs/root/x
 }
 
-# All files, two at a time: in an emulated machine a compiler takes its time.
+# All files, two at a time: in an emulated machine a compiler takes its time. (A file that the tests
+# have built, and trust, lies in $CE_BUILT.)
 compile() { # FILE...
-  local n=0 file
+  local n=0 file built
   mkdir built
   for file; do
-    n=$((n + 1))
-    (timeout 300 gcc "$file" -o "built/$n" 2>"built/$n.err" || :) &
+    n=$((n + 1)) built=${CE_BUILT-}/${file##*/}
+    : >"built/$n.err"
+    if [[ -x ${built%.c} ]]; then
+      cp "${built%.c}" "built/$n"
+    else
+      (timeout 300 gcc "$file" -o "built/$n" 2>"built/$n.err" || :) &
+    fi
     ((n % 2)) || wait
   done
   wait
 }
 
+# The topics of a file: all, or those that the tests name: FILE=TOPIC,TOPIC...
+topics_of() { # FILE
+  local word topics=$TOPICS
+  for word in ${CE_ONLY-}; do
+    [[ $word != "${1##*/}="* ]] || topics=${word#*=}
+  done
+  echo "${topics//,/ }"
+}
+
 grade() { # N FILE
-  local topic what n=0 score=0 topics=0
-  printf '# %s\n1..%d\n' "${2##*/}" "$(wc -w <<<"$TOPICS")"
+  local topic what n=0 score=0 topics
+  topics=$(topics_of "$2")
+  printf '# %s\n1..%d\n' "${2##*/}" "$(wc -w <<<"$topics")"
   rm -f engine hung
   [[ ! -e built/$1 ]] || cp "built/$1" engine
   cp "built/$1.err" err
-  for topic in $TOPICS; do
-    n=$((n + 1)) topics=$((topics + 1))
+  for topic in $topics; do
+    n=$((n + 1))
     what=$(sed -n "s/^topic_$topic() { # '\(.*\)'$/\1/p" "$REPO/test/grade.sh")
     # a shell of its own, for which -e holds: the first line that fails ends it
     if [[ -x engine ]] && timeout -k 1 90 "$REPO/test/grade.sh" --topic "$topic"; then
@@ -157,8 +175,8 @@ grade() { # N FILE
     fi
     clean_up
   done </dev/null
-  printf '# score: %d of %d\n' "$score" "$topics"
-  ((score == topics))
+  printf '# score: %d of %d\n' "$score" "$n"
+  ((score == n))
 }
 
 in_vm() { # FILE...
