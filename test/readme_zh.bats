@@ -27,9 +27,16 @@ rows() { # FILE
     END { for (i = 0; i <= heading; i++) if (count[i]) print i, count[i] }' "$1"
 }
 
-@test "readme_zh: the code blocks are the same" {
+# The stress test speaks the reader's language; each line here must be one of its own.
+english() {
+  local line english chinese
+  line="$(sed -nE "s/^ *(ask|say) '([^']*)' '([^']*)'$/s:\3:\2:/p" test/stress_test.sh)"
+  sed -e 's/# LANG=zh_CN.UTF-8 /# /' -e "$line"
+}
+
+@test "readme_zh: the code blocks are the same, but for the language of the stress test" {
   (($(blocks README.md | grep -c '^```') >= 10))
-  diff <(blocks README.md) <(blocks README.zh.md)
+  diff <(blocks README.md) <(blocks README.zh.md | english)
 }
 
 @test "readme_zh: the steps have the same names, in the same order" {

@@ -76,17 +76,37 @@ END
   echo "$BATS_TEST_TMPDIR/sh"
 }
 
-@test "stress: asks in the words of the document" {
-  try -0 typing $'10\n1' sh "$STRESS"
+# Asks and answers, in the language that these variables say.
+speaks() { # NAME=VALUE...
+  try -0 typing $'10\n1' env -u LC_ALL -u LC_MESSAGES -u LANG "$@" sh "$STRESS"
+}
+
+@test "stress: with LANG=zh_* it asks in the words of the document" {
+  speaks LANG=zh_CN.UTF-8
   [[ $output == "请输入内存测试大小（MB）: 请输入测试持续时间（秒）: 开始 CPU 压力测试...
 开始内存压力测试...
 结束压力测试...
 压力测试完成！" ]]
 }
 
+@test "stress: asks in English unless LANG is Chinese, and LC_ALL goes before LANG" {
+  speaks
+  english=$output
+  [[ $output == "Memory to test with (MB): How long to test (seconds): Starting the CPU stress test...
+Starting the memory stress test...
+Ending the stress test...
+The stress test is complete!" ]]
+  speaks LANG=en_US.UTF-8
+  [[ $output == "$english" ]]
+  speaks LANG=zh_CN.UTF-8 LC_ALL=C
+  [[ $output == "$english" ]]
+  speaks LANG=C LC_ALL=zh_TW.UTF-8
+  [[ $output == *完成* ]]
+}
+
 @test "stress: says so, with status 1, when the memory is not to be had" {
   try -1 bash -c 'ulimit -v 60000; exec bash "$0" 100 1' "$STRESS"
-  [[ $stderr == *'100 MB'* && $output != *完成* ]]
+  [[ $stderr == *'100 MB'* && $output != *完成* && $output != *complete* ]]
 }
 
 @test "stress: SIGTERM ends all of it, with status 143" {

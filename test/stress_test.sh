@@ -2,7 +2,8 @@
 # stress_test.sh [MB SECONDS] - real pressure on memory and CPU; asks for what is not given.
 #
 # For any /bin/sh (bash, dash, busybox), with nothing but dd, sleep and /proc: a small rootfs has
-# no compiler and no Python. The lines it prints are those of the document that it comes from.
+# no compiler and no Python. It speaks the language of LANG: where that is Chinese (zh_*) the lines
+# are those of the document that it comes from, and else English.
 #   memory: dd reads MB megabytes from /dev/zero into one buffer, and then waits for ever for
 #           somebody to read them. Nobody does, so that one process holds them.
 #   CPU:    a loop of the shell.
@@ -14,9 +15,17 @@ usage() {
   exit 2
 }
 
-# ask QUESTION - sets answer
+# say ENGLISH CHINESE
+say() {
+  case ${LC_ALL:-${LC_MESSAGES:-${LANG-}}} in
+    zh | zh[_.]*) printf '%s\n' "$2" ;;
+    *) printf '%s\n' "$1" ;;
+  esac
+}
+
+# ask ENGLISH CHINESE - sets answer
 ask() {
-  printf '%s: ' "$1"
+  printf '%s: ' "$(say "$1" "$2")"
   read -r answer || usage
 }
 
@@ -35,11 +44,11 @@ held() {
 }
 
 start() {
-  echo '开始 CPU 压力测试...'
+  say 'Starting the CPU stress test...' '开始 CPU 压力测试...'
   # kill -0 is there so that the loop does not outlive this shell, whatever ends it
   while kill -0 "$$" 2>/dev/null; do :; done &
   cpu=$!
-  echo '开始内存压力测试...'
+  say 'Starting the memory stress test...' '开始内存压力测试...'
   # shellcheck disable=SC2216  # that sleep does not read is the point
   dd if=/dev/zero bs="${mb}M" count=1 2>/dev/null | sleep "$((seconds + 5))" &
   reader=$!
@@ -57,9 +66,9 @@ stop() {
 main() {
   [ $# -eq 0 ] || [ $# -eq 2 ] || usage
   if [ $# -eq 0 ]; then
-    ask '请输入内存测试大小（MB）'
+    ask 'Memory to test with (MB)' '请输入内存测试大小（MB）'
     mb=$answer
-    ask '请输入测试持续时间（秒）'
+    ask 'How long to test (seconds)' '请输入测试持续时间（秒）'
     seconds=$answer
   else
     mb=$1
@@ -74,13 +83,13 @@ main() {
   trap 'exit 143' TERM
   wait "$timer"
   kilobytes=$(held)
-  echo '结束压力测试...'
+  say 'Ending the stress test...' '结束压力测试...'
   stop
   if [ "${kilobytes:-0}" -lt "$((mb * 1024))" ]; then
     printf 'stress_test.sh: %s MB of memory were not to be had\n' "$mb" >&2
     exit 1
   fi
-  echo '压力测试完成！'
+  say 'The stress test is complete!' '压力测试完成！'
 }
 
 main "$@"
