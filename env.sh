@@ -2,8 +2,7 @@
 # env.sh: the host's side of container_engine: what all containers share and none can make.
 #
 # set writes into a journal how each change is undone, and then makes it; clean walks the journal
-# backwards. Both go through their work twice: the second time, $verifying, a change that is still
-# to be made is an error. So what they call DONE is what they have seen.
+# backwards. Either looks afterwards whether the change is there: what they call DONE they have seen.
 set -euo pipefail
 shopt -s nullglob
 export LC_ALL=C
@@ -12,7 +11,7 @@ readonly me=${0##*/} # env.sh, or container_engine-env where make installed it
 readonly home=/var/lib/container_engine state=/run/container_engine
 readonly journal=$state/.env
 readonly conf=/proc/sys/net/ipv4/conf ip_forward=/proc/sys/net/ipv4/ip_forward
-verifying=''
+looking=''
 
 usage() {
   cat <<END
@@ -39,26 +38,31 @@ die() { complain "$@"; exit 1; }
 has() { type -P "$1" >/dev/null; }
 put() { printf '%s\n' "$1" >"$2"; } # TEXT FILE
 has_word() { grep -qsw -- "$1" "$2"; } # WORD FILE
+not() { ! "$@"; }
+empty() { [[ -z $* ]]; }
 
-# Every change goes through here. Whatever a command says when it fails becomes one line.
+# What a command says; or, when it fails, the end, in one line.
 run() {
   local said
-  [[ -z $verifying ]] || die "$*: no error, and no effect"
-  said=$("$@" 2>&1) && return 0 # a bare return in a trap would return what led to the trap
-  complain "$*: ${said%%$'\n'*}"
-  return 1
+  said=$("$@" 2>&1) || die "$*: ${said%%$'\n'*}"
+  printf '%s\n' "$said"
 }
 
-# On record before it happens: the words after undo_ that take the next change back.
-will() { [[ -n $verifying ]] || printf '%s\n' "$*" >>"$journal"; }
+# Every change goes through here. LOOK is true when it is made, false when it is not, and the end
+# when nobody knows.
+make() { # "LOOK..." CMD...
+  ! $1 || return 0
+  run "${@:2}" >/dev/null
+  $1 || die "${*:2}: no error, and no effect"
+}
+
+# The same, and on record before it happens: the words after undo_ that take it back.
+ensure() { $1 || { will "$2" && make "$1" "${@:3}"; }; } # "LOOK..." "UNDO..." CMD...
+will() { [[ -z $looking ]] || exit 1; printf '%s\n' "$*" >>"$journal"; }
 recorded() { [[ ! -e $journal ]] || sed -n "s/^$1=//p" "$journal"; } # BRIDGE|SUBNET|LAN
 
-# A change: "LOOK" tells whether it is made already, "UNDO" goes on record, and the rest makes it.
-ensure() { $1 || { will "$2" && run "${@:3}"; }; } # "LOOK..." "UNDO..." CMD...
-
-# A look only: true when nothing is left for the ensure_ function to do.
-# shellcheck disable=SC2030,SC2031  # only for the look
-stands() { (verifying=yes && "$@") >/dev/null 2>&1; }
+# Only looks: is nothing left for that ensure_ function to do?
+stands() { (looking=yes && "ensure_$1") >/dev/null 2>&1; }
 
 # Starting engines take the same lock while they claim a name. An empty directory does not stay: so
 # a lock counts only if its directory is still the one that has the name.
@@ -105,10 +109,10 @@ settings() {
 listed() { # SHOW...
   local said
   for _ in {1..20}; do
-    said=$(ip -o -4 "$@" 2>&1) || { complain "ip $*: ${said%%$'\n'*}"; return 1; }
+    said=$(run ip -o -4 "$@") || exit 1 # -e does not get into $( )
     [[ $said == *'Dump was interrupted'* ]] || break
   done
-  printf '%s\n' "$said"
+  [[ -z $said ]] || printf '%s\n' "$said"
 }
 
 # Prints what the machine has in or around the network, but for our own bridge. A route shorter
@@ -127,7 +131,7 @@ clash() { # NETWORK/BITS
 
 clash_line() {
   local found subnet advice='choose a SUBNET that is free'
-  found=$(clash "$SUBNET") || return 1 # -e does not get into $( )
+  found=$(clash "$SUBNET") || return 1
   [[ -n $found ]] || return 0
   for subnet in {198.18,100.64,10.177,10.77,172.23,172.29}.77.0/24 192.168.{177,77}.0/24; do
     [[ -n $(clash "$subnet") ]] || advice="use SUBNET=$subnet"
@@ -135,13 +139,10 @@ clash_line() {
   printf '%s overlaps the %s: %s' "$SUBNET" "${found% }" "$advice"
 }
 
-# Sets $top and $cgroup. The engine looks in the same two places.
-find_cgroup2() {
-  for top in /sys/fs/cgroup{,/unified} /dev/null; do # nothing is below the last
-    [[ ! -e $top/cgroup.controllers ]] || break
-  done
-  cgroup=$top/container_engine
-}
+# Where cgroup2 is, if anywhere. The engine looks in the same two places.
+top=/sys/fs/cgroup
+[[ -e $top/cgroup.controllers ]] || top+=/unified
+readonly top cgroup=$top/container_engine
 
 controllers_in() { # FILE
   local name found=''
@@ -159,43 +160,39 @@ limits_line() { # FILE: tells which limits there will not be
   [[ -z $lacking ]] || printf 'cgroup v2 has no%s here: no such limits\n' "$lacking"
 }
 
-# The process is there, not dead and unburied, nor a later one with its number: proc(5) has the
-# state first and the start time as the 20th after the name, which may have blanks in it.
-alive() { # PID START
-  local stat
-  [[ -n $1 && -e /proc/$1/stat ]] && read -r stat 2>/dev/null <"/proc/$1/stat" || return 1
-  read -ra stat <<<"${stat##*) }"
-  [[ ${stat[0]} != [ZX] && ${stat[19]} == "$2" ]]
-}
-
 # A container runs while its cgroup has a process, or while its engine or its own first process
-# lives: that counts before it has a cgroup, and where there is no cgroup2.
+# lives: that counts before it has a cgroup, and where there is no cgroup2. Who lives is told by
+# proc(5): the state, of which Z and X are dead, and as the 18th after it the start time, by which
+# a later process with the same number is another one.
 running() {
-  local file key value
   {
     grep -lsx 'populated 1' "$cgroup"/*/cgroup.events /dev/null | awk -F / '{ print $(NF - 1) }'
-    for file in "$home"/*/state; do
-      local pid='' start='' engine='' engine_start=''
-      while IFS='=' read -r key value && [[ -n $key ]]; do # the rest of the file is empty
-        case $key in pid | start | engine | engine_start) printf -v "$key" %s "$value" ;; esac
-      done <"$file"
-      file=${file%/state}
-      ! { alive "$pid" "$start" || alive "$engine" "$engine_start"; } || printf '%s\n' "${file##*/}"
-    done
+    awk -F = 'NR == FNR { lives[$0] }
+      $1 == "pid" || $1 == "engine" { pid = $2 }
+      $1 ~ /^(engine_)?start$/ && (pid " " $2) in lives { split(FILENAME, dir, "/"); print dir[5] }
+      ' <(cat /proc/[0-9]*/stat 2>/dev/null |
+      sed -nE 's/^([0-9]+) .*\) [^ZX] ([^ ]+ ){18}([0-9]+) .*/\1 \3/p') "$home"/*/state
   } | sort -u | paste -sd ' '
 }
 
 # --- the changes, each next to its undoing --------------------------------------------------
-# Undoing, what cannot be seen is not taken for gone.
 
-link_is() { [[ -n $(ip -o link show dev "$@" 2>/dev/null) ]]; } # NAME [up | type bridge]
-link_has() { [[ $(listed addr show dev "$1" 2>/dev/null) == *" inet $2 "* ]]; } # NAME ADDRESS
+link_is() { # NAME [up | type bridge]
+  local said=''
+  [[ ! -e $conf/$1 ]] || said=$(listed link show dev "$@") || exit 1
+  [[ -n $said ]]
+}
+link_has() { # NAME ADDRESS
+  local said=''
+  [[ ! -e $conf/$1 ]] || said=$(listed addr show dev "$1") || exit 1
+  [[ $said == *" inet $2 "* ]]
+}
+
 reads() { [[ ! -e $1 || $(<"$1") == "$2" ]]; } # FILE VALUE; an interface may be gone, and its file
-
-# Of a file that is changed twice the first value counts.
-will_sysctl() { grep -qsF "sysctl $1 " "$journal" || will sysctl "$1" "$(<"$1")"; } # FILE
-ensure_sysctl() { reads "$@" || { will_sysctl "$1" && run put "$2" "$1"; }; } # FILE VALUE
-undo_sysctl() { reads "$@" || run put "$2" "$1"; }
+ensure_sysctl() { # FILE VALUE
+  ensure "reads $1 $2" "sysctl $1 $(cat "$1" 2>/dev/null)" put "$2" "$1"
+}
+undo_sysctl() { make "reads $1 $2" put "$2" "$1"; }
 
 # A bridge without an address of its own takes its ports' lowest, which changes as they come and
 # go: containers would lose their gateway for a while.
@@ -209,44 +206,35 @@ ensure_bridge() {
   ensure "link_has $address" "address $address" ip addr add "${address#* }" brd + dev "$BRIDGE"
   ensure "link_is $BRIDGE up" "up $BRIDGE" ip link set "$BRIDGE" up
 }
-undo_up() { ! link_is "$1" up || run ip link set "$1" down; }
-undo_address() { # NAME ADDRESS
-  local there
-  [[ -e $conf/$1 ]] || return 0
-  there=$(listed addr show dev "$1") || return 1
-  [[ $there != *" inet $2 "* ]] || run ip addr del "$2" dev "$1"
-}
+undo_up() { make "not link_is $1 up" ip link set "$1" down; }
+undo_address() { make "not link_has $1 $2" ip addr del "$2" dev "$1"; } # NAME ADDRESS
 undo_link() {
-  local others
-  [[ -e $conf/$1 ]] || return 0
-  others=$(ip -o link show master "$1" && listed addr show dev "$1") || return 1
-  [[ -z $others ]] || { complain "$1 is used by others: ${others%%$'\n'*}"; return 1; }
-  run ip link del "$1"
+  local others=''
+  [[ ! -e $conf/$1 ]] || others=$(listed link show master "$1" && listed addr show dev "$1") || exit 1
+  [[ -z $others ]] || die "$1 is used by others: ${others%%$'\n'*}"
+  make "not link_is $1" ip link del "$1"
 }
 
 # Writing ip_forward also overwrites the value of every interface, and whether redirects count.
 ensure_forwarding() {
-  local file=$conf/$BRIDGE/forwarding
+  local file
   if [[ $(<$ip_forward) == 0 ]]; then # else interfaces may differ
-    for file in $conf/{*/forwarding,all/accept_redirects}; do will_sysctl "$file"; done
-    file=$ip_forward
+    for file in $conf/{*/forwarding,all/accept_redirects}; do will sysctl "$file" "$(<"$file")"; done
+    ensure_sysctl $ip_forward 1
   fi
-  ensure_sysctl "$file" 1
+  ensure_sysctl "$conf/$BRIDGE/forwarding" 1
 }
 
 # What containers send may go out, and what answers them may come in; the LAN, which is every other
 # machine and interface, begins nothing with them. What the host itself sends is not forwarded.
 # One transaction: the old table goes and the new one comes, or nothing happens.
 ensure_table() {
-  local nat forward there
+  local nat forward
   nat="ip saddr $SUBNET oifname != \"$BRIDGE\" masquerade"
   forward="iifname \"$BRIDGE\" accept"$'\n'"oifname \"$BRIDGE\" accept"
   [[ $LAN == open ]] ||
     forward="iifname != \"$BRIDGE\" oifname \"$BRIDGE\" ct state invalid,new drop"$'\n'$forward
-  there=$(nft list table ip container_engine 2>/dev/null | sed -En 's/^\t\t([io])/\1/p') || there=''
-  [[ $there != "$nat"$'\n'"$forward" ]] || return 0
-  will table
-  run nft -f - <<END
+  ensure table_is_ours table nft -f - <<END
 add table ip container_engine
 delete table ip container_engine
 table ip container_engine {
@@ -261,51 +249,25 @@ table ip container_engine {
 }
 END
 }
-undo_table() {
-  local tables
-  if ! has nft; then
-    ! grep -qsx table "$journal" || { complain 'nft, which made the rules, is gone'; return 1; }
-    return 0
-  fi
-  tables=$(nft list tables ip 2>&1) || { complain "nft: ${tables%%$'\n'*}"; return 1; }
-  [[ $'\n'$tables$'\n' != *$'\ntable ip container_engine\n'* ]] ||
-    run nft delete table ip container_engine
+table_is_ours() {
+  [[ $(nft list table ip container_engine 2>/dev/null | sed -En 's/^\t\t([io])/\1/p') == \
+    "$nat"$'\n'"$forward" ]]
 }
+table_is_there() {
+  local said
+  said=$(run nft list tables ip) || exit 1
+  grep -qx 'table ip container_engine' <<<"$said"
+}
+undo_table() { make 'not table_is_there' nft delete table ip container_engine; }
 
-# 0: it is there, 1 or 2: it is not, or has no chain; any other status: nobody knows.
 has_rule() { # iptables TABLE CHAIN RULE...
   local said status=0
   said=$("$1" -w 5 -t "$2" -C "${@:3}" 2>&1) || status=$?
-  ((status < 3)) || complain "$1: ${said%%$'\n'*}"
+  ((status < 3)) || die "$1: ${said%%$'\n'*}" # 1 or 2: not there, or not even its chain
   return "$status"
 }
 ensure_rule() { ensure "has_rule $*" "rule $*" "$1" -w 5 -t "$2" -I "${@:3}"; }
-undo_rule() {
-  local status=0
-  has_rule "$@" || status=$?
-  ((status)) || run "$1" -w 5 -t "$2" -D "${@:3}" || return 1
-  ((status < 3))
-}
-
-# Prints "iptables CHAIN" for each filter that drops what it does not know, as Docker's and ufw's
-# do. (Docker leaves the chain DOCKER-USER alone.) Only to list a table that is not there makes it.
-closed_filters() {
-  local tool rules
-  for tool in iptables-nft iptables-legacy; do
-    has "$tool" || continue
-    if [[ $tool == *-nft ]]; then
-      ! has nft || nft list table ip filter >/dev/null 2>&1 || continue
-    else
-      has_word filter /proc/net/ip_tables_names || continue
-    fi
-    rules=$("$tool" -w 5 -S 2>&1) || die "$tool: ${rules%%$'\n'*}"
-    if grep -qx -e '-N DOCKER-USER' <<<"$rules"; then
-      printf '%s DOCKER-USER\n' "$tool"
-    elif grep -Eq -e '^-P FORWARD DROP|^-A FORWARD -j (DROP|REJECT)' <<<"$rules"; then
-      printf '%s FORWARD\n' "$tool"
-    fi
-  done
-}
+undo_rule() { make "not has_rule $*" "$1" -w 5 -t "$2" -D "${@:3}"; }
 
 # Prints what to do about those that only their owner can open so that they stay open.
 foreign_filters() {
@@ -322,25 +284,40 @@ foreign_filters() {
 }
 
 # A packet has to pass every filter, even a bridged one when br_netfilter is loaded: what our
-# table accepts another may drop. So the bridge gets a passage through each filter that is closed.
+# table accepts another may drop. So the bridge gets a passage through each filter that drops what
+# it does not know, as Docker's and ufw's do. (Docker leaves the chain DOCKER-USER alone.)
 ensure_rules() {
-  local filters tool chain answers='-m conntrack --ctstate RELATED,ESTABLISHED'
-  [[ $LAN == closed ]] || answers=''
-  filters=$(closed_filters)
+  local tool rules
   if has nft; then
     ensure_table
   else
     ensure_rule iptables nat POSTROUTING -s "$SUBNET" ! -o "$BRIDGE" -j MASQUERADE
     [[ $LAN == open ]] || ensure_rule iptables filter FORWARD ! -i "$BRIDGE" -o "$BRIDGE" \
       -m conntrack --ctstate INVALID,NEW -j DROP
-    filters+=$'\n'iptables\ FORWARD
+    ensure_passage iptables FORWARD
   fi
-  while read -r tool chain; do
-    [[ -n $tool ]] || continue
-    # shellcheck disable=SC2086  # words
-    ensure_rule "$tool" filter "$chain" -o "$BRIDGE" $answers -j ACCEPT
-    ensure_rule "$tool" filter "$chain" -i "$BRIDGE" -j ACCEPT
-  done <<<"$filters"
+  for tool in iptables-nft iptables-legacy; do
+    rules=''
+    ! filters "$tool" >/dev/null 2>&1 || rules=$(run "$tool" -w 5 -S)
+    if grep -qx -e '-N DOCKER-USER' <<<"$rules"; then
+      ensure_passage "$tool" DOCKER-USER
+    elif grep -Eq -e '^-P FORWARD DROP|^-A FORWARD -j (DROP|REJECT)' <<<"$rules"; then
+      ensure_passage "$tool" FORWARD
+    fi
+  done
+}
+filters() { # iptables-nft|iptables-legacy: only to list a table that is not there makes it
+  has "$1" || return
+  if [[ $1 == *-legacy ]]; then has_word filter /proc/net/ip_tables_names; else
+    ! has nft || nft list table ip filter
+  fi
+}
+ensure_passage() { # iptables CHAIN
+  local answers='-m conntrack --ctstate RELATED,ESTABLISHED'
+  [[ $LAN == closed ]] || answers=''
+  # shellcheck disable=SC2086  # words
+  ensure_rule "$1" filter "$2" -o "$BRIDGE" $answers -j ACCEPT
+  ensure_rule "$1" filter "$2" -i "$BRIDGE" -j ACCEPT
 }
 
 ensure_cgroup() {
@@ -354,13 +331,12 @@ ensure_cgroup() {
   done
 }
 # Someone else may have come to use it; then the kernel says EBUSY, and it is theirs now.
-# shellcheck disable=SC2031  # stands has nothing to do with it
 undo_controller() { # NAME FILE
-  [[ -z $verifying ]] && has_word "$1" "$2" || return 0
-  put "-$1" "$2" 2>/dev/null || complain "note: $1 stays in $2: others use it now"
+  ! has_word "$1" "$2" || put "-$1" "$2" 2>/dev/null ||
+    complain "note: $1 stays in $2: others use it now"
 }
 # With it goes what is left of containers that did not end well,
-undo_cgroup() { [[ ! -d $1 ]] || run find "$1" -depth -type d -exec rmdir {} +; }
+undo_cgroup() { make "not test -d $1" find "$1" -depth -type d -exec rmdir {} +; }
 
 # and the names of their network namespaces.
 undo_names() {
@@ -368,45 +344,36 @@ undo_names() {
   for dir in {"$home","$cgroup"}/*/; do
     dir=${dir%/}
     dir=/run/netns/${dir##*/}
-    [[ ! -L $dir || -e $dir ]] || run rm "$dir"
+    [[ ! -L $dir || -e $dir ]] || rm "$dir"
   done
 }
 
-# Walks the journal back to its line N. What cannot be undone does not stop the rest.
-undo_from() { # N
-  local lines=() line words i failed=0
-  while read -r line; do # a last line without its end: that change was never made
-    lines+=("$line")
-  done <"$journal"
-  for verifying in '' yes; do
-    for ((i = ${#lines[@]} - 1; i >= $1 && !(failed && ${#verifying}); i--)); do
-      read -ra words <<<"${lines[i]}"
-      [[ ${lines[i]} == *=* ]] || "undo_${words[0]}" "${words[@]:1}" || failed=1
-    done
+# Walks the journal back. What cannot be undone does not stop the rest.
+undo_all() {
+  local lines undo failed=0
+  mapfile -t lines < <(tac "$journal")
+  for undo in "${lines[@]}"; do
+    # shellcheck disable=SC2086  # words
+    [[ $undo == *=* ]] || (undo_$undo) || failed=1
   done
-  verifying=''
   ((!failed)) || return 1
-  if (($1)); then
-    printf '%s\n' "${lines[@]:0:$1}" >"$journal"
-  else
-    rm "$journal"
-    rmdir "$state"
-  fi
+  rm "$journal"
+  rmdir "$state"
 }
 
 # --- set and clean --------------------------------------------------------------------------
 
-refuse_other_settings() {
+# What stands already, by us or by others, must be what is asked for.
+refuse_others() {
   local key was
   for key in BRIDGE SUBNET LAN; do
     was=$(recorded $key)
     [[ ${was:-${!key}} == "${!key}" ]] ||
       die "set: it stands with $key=$was: run $me clean before you change that"
   done
-}
-
-refuse_other_bridge() {
-  local was
+  was=$(clash_line)
+  [[ -z $was ]] || die "SUBNET: $was"
+  has nft || has iptables || die "set: neither nft nor iptables is there: run $me deps"
   link_is "$BRIDGE" || return 0
   link_is "$BRIDGE" type bridge || die "BRIDGE: $BRIDGE is there, and is not a bridge"
   was=$(listed addr show dev "$BRIDGE" |
@@ -416,25 +383,18 @@ refuse_other_bridge() {
 
 set_up() {
   local found
-  refuse_other_settings
-  found=$(clash_line)
-  [[ -z $found ]] || die "SUBNET: $found"
-  has nft || has iptables || die "set: neither nft nor iptables is there: run $me deps"
   lock
-  refuse_other_settings # again, under the lock: another set may have been here first
-  refuse_other_bridge
-  # shellcheck disable=SC2174  # /run is there
-  mkdir -p -m 700 "$state"
-  mark=0
-  [[ ! -e $journal ]] || mark=$(wc -l <"$journal")
-  trap 'undo_from "$mark"; unlock' EXIT
-  ((mark)) || printf '%s\n' "BRIDGE=$BRIDGE" "SUBNET=$SUBNET" "LAN=$LAN" >"$journal"
-  for verifying in '' yes; do
-    ensure_bridge
-    ensure_forwarding
-    ensure_rules
-    ensure_cgroup
-  done
+  refuse_others
+  if [[ ! -e $journal ]]; then
+    # shellcheck disable=SC2174  # /run is there
+    mkdir -p -m 700 "$state"
+    printf '%s\n' "BRIDGE=$BRIDGE" "SUBNET=$SUBNET" "LAN=$LAN" >"$journal"
+    trap 'undo_all; unlock' EXIT # a first set that fails; after a later one clean undoes both
+  fi
+  ensure_bridge
+  ensure_forwarding
+  ensure_rules
+  ensure_cgroup
   trap unlock EXIT
   printf 'net.ipv4.conf.all.forwarding = %s\n' "$(<$conf/all/forwarding)"
   found=$(controllers_in "$cgroup/cgroup.subtree_control")
@@ -450,93 +410,83 @@ clean_up() {
   names=$(running)
   [[ -z $names ]] || die "clean: containers are running: $names: stop them first"
   undo_names
-  [[ ! -e $journal ]] || undo_from 0 || die 'clean: mend that, and run it again'
+  [[ ! -e $journal ]] || undo_all || die 'clean: mend that, and run it again'
   # Ours by name, whoever made them and whatever became of the journal.
-  for verifying in '' yes; do
-    undo_table
-    undo_cgroup "$cgroup"
-  done
+  ! has nft || undo_table
+  undo_cgroup "$cgroup"
   printf 'ENV CLEAN DONE.\n'
 }
 
 # --- status, and check: the doctor ----------------------------------------------------------
 
-# Tells what is well, or what is not and what helps. must: containers cannot run until then.
-verdict() { # must|may NAME WELL [WHAT HELPS]
-  [[ -n ${4-} ]] || { printf 'OK   %s: %s\n' "$2" "$3"; return; }
-  printf 'FIX  %s: %s\n' "$2" "$4"
-  [[ $1 == may ]] || blocked=1
+# Tells what is well, or of the first test that fails what helps. must: no containers until then.
+verdict() { # must|may NAME WELL ["TEST..." WHAT-HELPS]...
+  local how=$1 name=$2 well=$3
+  shift 3
+  while (($#)) && $1; do shift 2; done
+  (($#)) || { printf 'OK   %s: %s\n' "$name" "$well"; return; }
+  printf 'FIX  %s: %s\n' "$name" "$2"
+  [[ $how == may ]] || blocked=1
 }
 
 what_stands() {
-  local what helps
-  local -A well=([bridge]="$BRIDGE $gateway/$prefix" [forwarding]='on'
-    [rules]="NAT for $SUBNET, LAN $LAN"
-    [cgroup]="$cgroup $(controllers_in "$cgroup/cgroup.subtree_control")")
-  for what in bridge forwarding cgroup rules; do
-    [[ $what != cgroup || -d $top ]] || continue
-    [[ $what != rules || $EUID -eq 0 ]] || continue # only root can look
-    helps="not set: $self set"
-    ! stands "ensure_$what" || helps=''
-    verdict may $what "${well[$what]}" "$helps"
-  done
+  local helps="not set: $self set"
+  verdict may bridge "$BRIDGE $gateway/$prefix" 'stands bridge' "$helps"
+  verdict may forwarding on 'stands forwarding' "$helps"
+  [[ ! -d $top ]] || verdict may cgroup \
+    "$cgroup $(controllers_in "$cgroup/cgroup.subtree_control")" 'stands cgroup' "$helps"
+  ((EUID)) || # only root can look
+    verdict may rules "NAT for $SUBNET, LAN $LAN" 'stands rules' "$helps"
 }
 
 status() {
-  local names
-  names=$(running)
   what_stands
-  printf 'running: %s\n' "${names:-none}"
+  printf 'running: %s\n' "$(running | grep . || echo none)"
 }
 
 kernel_since() { printf '%s\n' "$1" "$(uname -r)" | sort -CV; } # MAJOR.MINOR
+overlay_there() { has_word overlay /proc/filesystems || modprobe -qn overlay; }
+
+# By number: overlay, NFS, 9p, FUSE, FAT and SMB cannot be an upper layer.
+holds_layers() {
+  local dir=$home
+  while [[ ! -d $dir/ ]]; do dir=${dir%/*}; done
+  [[ ! $(stat -f -c %t "$dir/") =~ ^(794c7630|6969|1021997|65735546|4d44|f[ef]534d42)$ ]]
+}
 
 check() {
-  local what='' dir=$home max=/proc/sys/user/max_user_namespaces
+  local what how=may as_root='root inside is root outside'
   local boot='boot with systemd.unified_cgroup_hierarchy=1'
   blocked=0
-  kernel_since 5.15 || what="$(uname -r): install 5.15 or newer"
-  verdict must kernel "$(uname -r)" "$what"
+  verdict must kernel "$(uname -r)" 'kernel_since 5.15' "$(uname -r): install 5.15 or newer"
 
   what=$(limits_line "$top/cgroup.controllers")
   ! grep -qi microsoft /proc/version || # WSL2
     boot='put kernelCommandLine = cgroup_no_v1=all under [wsl2] in .wslconfig, then wsl --shutdown'
-  what=${what:+hybrid: $what: $boot}
-  [[ -d $top ]] || what='no cgroup2 is mounted: mount -t cgroup2 none /sys/fs/cgroup'
-  verdict may cgroup2 "$top: $(controllers_in "$top/cgroup.controllers")" "$what"
-
+  verdict may cgroup2 "$top: $(controllers_in "$top/cgroup.controllers")" \
+    "test -d $top" 'no cgroup2 is mounted: mount -t cgroup2 none /sys/fs/cgroup' \
+    "empty $what" "hybrid: $what: $boot"
   # (kernel.unprivileged_userns_clone and its kin do not bind root, who starts the engine.)
-  what=''
-  kernel_since 5.19 || what='root inside is root outside: install kernel 5.19 or newer'
-  [[ -e $max && $(<$max) != 0 ]] ||
-    what='root inside is root outside: sysctl -w user.max_user_namespaces=9999'
-  verdict may users 'user namespaces, idmapped layers' "$what"
-
-  # By number: overlay, NFS, 9p, FUSE, FAT and SMB cannot be an upper layer.
-  what=''
-  while [[ ! -d $dir/ ]]; do dir=${dir%/*}; done
-  [[ ! $(stat -f -c %t "$dir/") =~ ^(794c7630|6969|1021997|65735546|4d44|f[ef]534d42)$ ]] ||
-    what="mount ext4, xfs or btrfs on $home: what is there holds no layers"
-  has_word overlay /proc/filesystems || modprobe -qn overlay ||
-    what='install a kernel with CONFIG_OVERLAY_FS'
-  verdict must overlay "layers in $home" "$what"
+  verdict may users 'user namespaces, idmapped layers' \
+    'kernel_since 5.19' "$as_root: install kernel 5.19 or newer" \
+    'not reads /proc/sys/user/max_user_namespaces 0' \
+    "$as_root: sysctl -w user.max_user_namespaces=9999"
+  verdict must overlay "layers in $home" \
+    overlay_there 'install a kernel with CONFIG_OVERLAY_FS' \
+    holds_layers "mount ext4, xfs or btrfs on $home: what is there holds no layers"
 
   # shellcheck disable=SC2086  # words they are
   what=$(lacking $to_build $to_use | sed -E 's/=[^ ]*//g')
-  verdict may tools 'all there' "${what:+no $what: $self deps}"
-  [[ " $what " != *" ip "* && $what != *nft* ]] || blocked=1
-  ! has ip || check_network
-  return $blocked
-}
-
-check_network() {
-  local what
+  [[ " $what " != *" ip "* && $what != *nft* ]] || how=must
+  verdict $how tools 'all there' "empty $what" "no $what: $self deps"
+  has ip || return "$blocked"
   what=$(clash_line) || what='the routes cannot be read'
-  verdict must subnet "$SUBNET" "$what"
+  verdict must subnet "$SUBNET" "empty $what" "$what"
   while read -r what; do
-    verdict may firewall '' "$what"
+    verdict may firewall '' false "$what"
   done < <(foreign_filters)
   what_stands
+  return "$blocked"
 }
 
 # --- deps -----------------------------------------------------------------------------------
@@ -548,21 +498,15 @@ readonly to_build='gcc stdio.h=libc6-dev linux/bpf.h=linux-libc-dev make ip=ipro
 readonly to_use='ps=procps ping=iputils-ping curl jq
   update-ca-certificates|update-ca-trust=ca-certificates tar gzip xz=xz-utils zstd debootstrap gpgv'
 
-readonly -A install=(
-  [apt-get]='apt-get -q -y -o DPkg::Lock::Timeout=300 --no-install-recommends install'
-  [dnf]='dnf -y --setopt=install_weak_deps=False install'
-  [pacman]='pacman -Sy --noconfirm --needed'
-  [apk]='apk add --no-cache'
-  [zypper]='zypper --non-interactive install --no-recommends')
-
-# What others than Debian call it.
-readonly elsewhere='ping=iputils xz=xz'
-readonly -A called=([apt-get]=''
-  [dnf]="stdio.h=glibc-devel linux/bpf.h=kernel-headers ip=iproute ps=procps-ng gpgv=gnupg2
-    $elsewhere"
-  [pacman]="stdio.h=glibc linux/bpf.h=linux-api-headers ps=procps-ng gpgv=gnupg $elsewhere"
-  [apk]="stdio.h=musl-dev linux/bpf.h=linux-headers $elsewhere"
-  [zypper]="stdio.h=glibc-devel linux/bpf.h=linux-glibc-devel gpgv=gpg2 $elsewhere")
+# Who installs, and what others than Debian call it.
+readonly managers='apt-get -q -y -o DPkg::Lock::Timeout=300 --no-install-recommends install|
+dnf -y --setopt=install_weak_deps=False install|ping=iputils xz=xz stdio.h=glibc-devel \
+  linux/bpf.h=kernel-headers ip=iproute ps=procps-ng gpgv=gnupg2
+pacman -Sy --noconfirm --needed|ping=iputils xz=xz stdio.h=glibc linux/bpf.h=linux-api-headers \
+  ps=procps-ng gpgv=gnupg
+apk add --no-cache|ping=iputils xz=xz stdio.h=musl-dev linux/bpf.h=linux-headers
+zypper --non-interactive install --no-recommends|ping=iputils xz=xz stdio.h=glibc-devel \
+  linux/bpf.h=linux-glibc-devel gpgv=gpg2'
 
 # Prints those that are not there. What busybox does under another's name is not enough.
 lacking() { # WORD[=PACKAGE]...
@@ -579,29 +523,27 @@ lacking() { # WORD[=PACKAGE]...
   printf '%s' "${found# }"
 }
 
-package() { # MANAGER WORD[=PACKAGE]
-  local name=${2%%=*} other
-  for other in ${called[$1]} "$2"; do # the manager's name for it, else Debian's, else its own
-    [[ ${other%%=*} != "$name" ]] || { printf '%s' "${other#*=}"; return; }
+package() { # WORD[=PACKAGE] NAME=PACKAGE...: the manager's name for it, else Debian's, else its own
+  local other
+  for other in "${@:2}" "$1"; do
+    [[ ${other%%=*} != "${1%%=*}" ]] || { printf '%s' "${other#*=}"; return; }
   done
 }
 
 # shellcheck disable=SC2086  # all these are words
 deps() { # [test|clients]
-  local missing manager word packages='' more='' why='still missing:'
+  local missing install names word packages='' more='' why='still missing:'
   [[ -z $1 ]] || more=$(sed -nE "s/^$1(\.$(uname -m))?: //p" "${0%"$me"}test/deps")
   missing=$(lacking $to_build $to_use $more)
   [[ -n $missing ]] || { printf 'deps: nothing is missing\n'; return; }
-  for manager in apt-get dnf pacman apk zypper ''; do
-    ! has "$manager" || break
-  done
-  if [[ -n $manager ]]; then
-    for word in $missing; do packages+=" $(package "$manager" "$word")"; done
+  # shellcheck disable=SC2162  # a backslash joins lines
+  while IFS='|' read install names && ! has "${install%% *}"; do :; done <<<"$managers"
+  if [[ -n $install ]]; then
+    for word in $missing; do packages+=" $(package "$word" $names)"; done
     export DEBIAN_FRONTEND=noninteractive
-    [[ $manager != apt-get ]] || apt-get -q update || complain 'deps: going on with the old lists'
+    [[ $install != apt-get* ]] || apt-get -q update || complain 'deps: going on with the old lists'
     # A package that is not to be had must not keep out the others.
-    ${install[$manager]} $packages ||
-      for word in $packages; do ${install[$manager]} $word || :; done
+    $install $packages || for word in $packages; do $install $word || :; done
     missing=$(lacking $missing)
     [[ -n $missing ]] || { printf 'deps: installed%s\n' "$packages"; return; }
   else
@@ -631,7 +573,6 @@ main() {
     *) bad_usage ;;
   esac
   settings
-  find_cgroup2
   case $1 in
     set) set_up ;;
     clean) clean_up ;;
