@@ -7,13 +7,12 @@
 # signal is answered at once, ends the worker's whole process group, and cleans up.
 set -euo pipefail
 umask 022
-export LC_ALL=C
+export LC_ALL=C no_proxy=localhost,127.0.0.1,${no_proxy-${NO_PROXY-}}
 unset TAR_OPTIONS CDPATH
 
 readonly ME=${0##*/}
 readonly MARKER=.rootfs-fetch   # in the finished DIR: says what it was made from
-SOURCE='' DIR='' FORCE='' SHA256='' FROM='' PARENT='' WORK='' EXISTING='' WORKER=''
-CODE=000 DIGEST='' SCHEME=https HOST='' REPO='' REF=''
+SOURCE='' DIR='' FORCE='' SHA256='' FROM='' WORK='' WORKER='' SIGNAL='' CODE='' DIGEST=''
 
 usage() {
   cat <<END
@@ -60,6 +59,7 @@ need() {
 
 erase() { rm -rf --one-file-system -- "$@"; }
 empty() { find "$1" -mindepth 1 -maxdepth 1 -exec rm -rf --one-file-system -- {} +; }
+watched() { [[ -t 1 && -t 2 ]]; }   # somebody looks: bars go to stderr, which may be a file
 
 # --- archives and layers ------------------------------------------------------------------------
 
@@ -68,19 +68,15 @@ empty() { find "$1" -mindepth 1 -maxdepth 1 -exec rm -rf --one-file-system -- {}
 # last, when nothing can be written through them any more. So each layer gets a directory of its
 # own. Device members are left out: the engine brings its own /dev.
 unpack() {
-  local archive=$1 new=$2
   [[ $(tar --version) == *GNU* ]] || die "GNU tar is needed; $(sibling) deps installs it"
-  mkdir -- "$new"
-  tar --force-local -tvf "$archive" --numeric-owner --quoting-style=literal \
-    2>"$WORK/error" >"$WORK/list" || die "${archive##*/} cannot be read: $(last_error)"
-  sed -nE '/^[bc]/s/^([^ ]+ +){5}//p' "$WORK/list" >"$WORK/devices"
+  mkdir -- "$2"
   # cd, because tar takes a backslash in what follows -C for the beginning of an escape
-  ( cd -- "$new" && tar --force-local -xpf "$archive" --numeric-owner --warning=no-timestamp \
-    --xattrs --xattrs-include='user.*' --xattrs-include=security.capability \
-    --anchored --no-wildcards --exclude-from="$WORK/devices" 2>"$WORK/error" ) ||
-    die "${archive##*/} cannot be unpacked: $(last_error)"
-  # a name with a newline in it can slip through the list
-  find "$new" -xdev \( -type b -o -type c \) -delete
+  { tar --force-local -tvf "$1" --numeric-owner --quoting-style=literal |
+    sed -nE '/^[bc]/s/^([^ ]+ +){5}//p' >"$WORK/devices" &&
+    ( cd -- "$2" && tar --force-local -xpf "$1" --numeric-owner --warning=no-timestamp \
+      --xattrs --xattrs-include='user.*' --xattrs-include=security.capability \
+      --anchored --no-wildcards --exclude-from="$WORK/devices" )
+  } 2>"$WORK/error" || die "${1##*/} cannot be unpacked: $(last_error)"
 }
 
 last_error() {
@@ -90,30 +86,25 @@ last_error() {
 
 # merge LAYER ROOT - put an unpacked layer on the tree. A lower layer may have left a link to
 # anywhere (a -> /etc); where this layer has a directory of that name the link gives way to it, as
-# it does in an overlay mount. Parents come first, so after that loop each path that is used below
-# leads through real directories of ROOT only.
+# it does in an overlay mount. Parents come first, so each path leads through real directories of
+# ROOT only; and only when nothing is in the way any more the layer's own files come.
 merge() {
-  local layer=$1 root=$2 path name
-  while IFS= read -r -d '' path; do
-    [[ ! -L $root/$path && -d $root/$path ]] || erase "$root/$path"
-  done < <(find "$layer" -mindepth 1 -type d -printf '%P\0')
-  while IFS= read -r -d '' path; do
-    name=${path##*/}
-    path=${path%"$name"}
-    case $name in
-    .wh..wh..opq) [[ ! -d $root/$path ]] || empty "$root/$path" ;;
-    .wh..wh.*) ;;   # bookkeeping of aufs
-    .wh. | .wh.. | .wh...) die "the image has a whiteout for '${name#.wh.}', refused" ;;
-    *) erase "$root/$path${name#.wh.}" ;;
+  local entry path
+  while IFS= read -r -d '' entry; do
+    path=$2/${entry:1}
+    case ${entry::1}/${path##*/} in
+    */.wh..wh..opq) [[ ! -d ${path%/*} ]] || empty "${path%/*}" ;;
+    */.wh..wh.*) ;;   # bookkeeping of aufs
+    */.wh. | */.wh.. | */.wh...) die "the image has a whiteout for '${path##*.wh.}', refused" ;;
+    */.wh.*) erase "${path%/*}/${path##*/.wh.}" ;;
+    d/*) [[ ! -L $path && -d $path ]] || erase "$path" ;;
+    *) [[ -L $path || ! -d $path ]] || erase "$path" ;;
     esac
-  done < <(find "$layer" -name '.wh.*' -printf '%P\0')
-  find "$layer" -name '.wh.*' -prune -exec rm -rf {} +
-  while IFS= read -r -d '' path; do
-    [[ -L $root/$path || ! -d $root/$path ]] || erase "$root/$path"
-  done < <(find "$layer" ! -type d -printf '%P\0')
+  done < <(find "$1" -mindepth 1 -printf '%y%P\0')
+  find "$1" -name '.wh.*' -prune -exec rm -rf {} +
   # hard links instead of copies: quick, and owners, modes, attributes and links stay as they are
-  cp -al --remove-destination -- "$layer/." "$root/"
-  erase "$layer"
+  cp -al --remove-destination -- "$1/." "$2/"
+  erase "$1"
 }
 
 from_archive() {
@@ -121,7 +112,7 @@ from_archive() {
   if [[ $SOURCE == *://* ]]; then
     need curl
     archive=$WORK/download
-    fetch "$SOURCE" "$archive" bar
+    fetch "$SOURCE" "$archive"
     [[ $CODE == 2?? ]] || die "$SOURCE: the server answers $CODE"
   fi
   DIGEST=$(sha256sum <"$archive" | cut -d ' ' -f 1)
@@ -132,37 +123,33 @@ from_archive() {
 
 # --- HTTP ---------------------------------------------------------------------------------------
 
-watched() { [[ -t 1 && -t 2 ]]; }   # somebody looks: bars go to stderr, which may be a file
-
-# fetch URL FILE [bar] - with patience for a bad network: up to four tries, each going on where the
-# last one broke off. CODE is the server's final answer: 2xx when FILE is there.
+# fetch URL FILE - with patience for a bad network: up to four tries, each going on where the last
+# one broke off; with a bar for what may be big. CODE is the server's final answer: 2xx when FILE
+# is there.
 fetch() {
   local url=$1 file=$2 try status errors=$WORK/error options=(--silent --show-error)
-  if [[ ${3-} == bar ]] && watched; then
+  if [[ $file == */download ]] && watched; then
     options=(--progress-bar)
     errors=/dev/stderr
   fi
-  [[ $SCHEME == https ]] || options+=(--noproxy "${HOST%:*}")
   [[ $url != */manifests/* ]] || options+=(--header "Accept: $MANIFESTS")
   [[ ! -e $WORK/token ]] || options+=(--header "@$WORK/token")
   rm -f -- "$file"
+  : >"$WORK/error"
   for try in 1 2 3 4; do
     status=0
-    : >"$WORK/error"
     CODE=$(curl "${options[@]}" --fail --location --globoff --proto "=${url%%:*},https" \
       --connect-timeout 20 --speed-limit 100 --speed-time 30 --continue-at - \
       --dump-header "$WORK/headers" --write-out '%{http_code}' --output "$file" \
       -- "$url" 2>"$errors") || status=$?
     case $status:$CODE in
-    0:*) return 0 ;;
     33:* | 36:* | 22:416) rm -f -- "$file" ;;   # it cannot resume: from the start, then
     22:408 | 22:429 | 22:5??) ;;
-    22:*) return 0 ;;
+    0:* | 22:*) return 0 ;;
     esac
-    [[ -s $WORK/error ]] || printf 'curl: (%s)\n' "$status" >"$WORK/error"
     (( try == 4 )) || { say "try $try of 4: $(last_error)"; sleep "$((1 << (try - 1)))"; }
   done
-  die "cannot fetch $url: $(last_error)"
+  die "cannot fetch $url: $(last_error) (status $status of curl)"
 }
 
 # --- images (the registry's HTTP API, version 2) ------------------------------------------------
@@ -170,121 +157,116 @@ fetch() {
 readonly DOCKER=application/vnd.docker.distribution.manifest OCI=application/vnd.oci.image
 readonly MANIFESTS="$OCI.index.v1+json,$OCI.manifest.v1+json,$DOCKER.list.v2+json,$DOCKER.v2+json"
 
-# parse_image NAME - like docker: the first part is a host only if it looks like one.
+# parse_image - like docker: the first part is a host only if it looks like one. Sets HOST, REPO,
+# REF, and API, which the addresses of all that is in the registry begin with.
 parse_image() {
-  local name=$1 tag=latest
+  local name=$SOURCE part='[a-z0-9]+([._-]+[a-z0-9]+)*' scheme=https
   [[ $name != centos ]] || name=centos:7.9.2009
   HOST=docker.io
-  if [[ $name == */* && ${name%%/*} =~ [.:]|^localhost$ ]]; then
-    HOST=${name%%/*}
-    name=${name#*/}
+  if [[ $name =~ ^(localhost|[A-Za-z0-9-]*[.:][A-Za-z0-9.:-]*)/(.*) ]]; then
+    HOST=${BASH_REMATCH[1]} name=${BASH_REMATCH[2]}
   fi
-  [[ $name != *@* ]] || REF=${name#*@}
-  name=${name%%@*}
-  [[ ! $name =~ :([^/:]*)$ ]] || { tag=${BASH_REMATCH[1]}; name=${name%:*}; }
-  REF=${REF:-$tag}
-  [[ $HOST != docker.io || $name == */* ]] || name=library/$name
-  [[ ! ${HOST%:*} =~ ^(localhost|127\.0\.0\.1)$ ]] || SCHEME=http
-  REPO=$name
-  [[ $HOST =~ ^[A-Za-z0-9.-]+(:[0-9]+)?$ &&
-    $REPO =~ ^[a-z0-9]+([._-]+[a-z0-9]+)*(/[a-z0-9]+([._-]+[a-z0-9]+)*)*$ &&
-    $REF =~ ^([A-Za-z0-9_][A-Za-z0-9._-]{0,127}|sha256:[0-9a-f]{64})$ ]] ||
+  [[ $name =~ ^($part(/$part)*)(:([A-Za-z0-9_][A-Za-z0-9._-]{0,127}))?(@(sha256:[0-9a-f]{64}))?$ ]] ||
     bad_usage "'$SOURCE' is neither a file nor the name of an image"
+  REPO=${BASH_REMATCH[1]} REF=${BASH_REMATCH[8]:-${BASH_REMATCH[6]:-latest}}
+  [[ $HOST != docker.io || $REPO == */* ]] || REPO=library/$REPO
+  [[ ! ${HOST%:*} =~ ^(localhost|127\.0\.0\.1)$ ]] || scheme=http
   SOURCE=$HOST/$REPO:$REF
   [[ $REF != sha256:* ]] || SOURCE=$HOST/$REPO@$REF
+  API=$scheme://${HOST/#docker.io/registry-1.docker.io}/v2/$REPO
 }
 
 # authorize - answer a registry's challenge with an anonymous token. It lasts some minutes.
 authorize() {
-  local challenge realm service
-  challenge=$(tr -d '\r' <"$WORK/headers" | sed -n 's/^www-authenticate: *bearer //Ip' | tail -n 1)
-  realm=$(sed -n 's/.*realm="\([^"]*\)".*/\1/p' <<<"$challenge")
-  service=$(sed -n 's/.*service="\([^"]*\)".*/\1/p' <<<"$challenge")
-  [[ $realm == https://* || ( $SCHEME == http && $realm == http://* ) ]] ||
+  local realm service
+  realm=$(challenge realm)
+  service=$(challenge service)
+  [[ $realm == https://* || $realm == "${API%%:*}"://* ]] ||
     die "$SOURCE: $HOST asks for a login, and this script has none"
   rm -f -- "$WORK/token"
-  fetch "$realm?service=$(jq -rn --arg s "$service" '$s|@uri')&scope=repository:$REPO:pull" \
-    "$WORK/token.json"
-  # shellcheck disable=SC2015  # one complaint for both
-  [[ $CODE == 2?? ]] && jq -er '"Authorization: Bearer " + (.token // .access_token)' \
-    "$WORK/token.json" >"$WORK/token" || die "$SOURCE: $HOST gives no anonymous token ($CODE)"
+  fetch "$realm?service=${service// /%20}&scope=repository:$REPO:pull" "$WORK/answer"
+  jq -er '"Authorization: Bearer " + (.token // .access_token)' "$WORK/answer" \
+    >"$WORK/token" 2>"$WORK/error" || die "$SOURCE: $HOST gives no anonymous token ($CODE)"
+}
+challenge() {
+  sed -nE "s/^www-authenticate: *bearer .*$1=\"([^\"]*)\".*/\1/Ip" "$WORK/headers" | tail -n 1
 }
 
-# registry_get manifests|blobs REF FILE [bar] - checked against REF when that is a digest.
-registry_get() {
-  local kind=$1 ref=$2 file=$3 server=$HOST
-  [[ $HOST != docker.io ]] || server=registry-1.docker.io
-  set -- "$SCHEME://$server/v2/$REPO/$kind/$ref" "$file" "${4-}"
-  fetch "$@"
-  [[ $CODE != 401 ]] || { authorize; fetch "$@"; }
-  case $CODE in
-  2??) ;;
-  401 | 403) die "$SOURCE: no such image, or it needs a login ($CODE)" ;;
-  404) die "$SOURCE: $HOST has no such image or tag (404)" ;;
-  *) die "$SOURCE: $HOST answers $CODE" ;;
-  esac
-  DIGEST=sha256:$(sha256sum <"$file" | cut -d ' ' -f 1)
-  [[ $ref != sha256:* || $ref == "$DIGEST" ]] ||
-    die "$SOURCE: ${kind%s} $ref is corrupt: it is $DIGEST"
+# get manifests|blobs REF FILE - checked against REF when that is a digest.
+get() {
+  fetch "$API/$1/$2" "$WORK/$3"
+  [[ $CODE != 401 ]] || { authorize; fetch "$API/$1/$2" "$WORK/$3"; }
+  [[ $CODE == 2?? ]] ||
+    die "$SOURCE: no such image or tag, or it needs a login: $HOST answers $CODE"
+  DIGEST=sha256:$(sha256sum <"$WORK/$3" | cut -d ' ' -f 1)
+  [[ $2 != sha256:* || $2 == "$DIGEST" ]] || die "$SOURCE: ${1%s} $2 is corrupt: it is $DIGEST"
 }
 
-is_digest() { [[ $1 =~ ^sha256:[0-9a-f]{64}$ ]]; }
+# ask PROGRAM FILE - what jq finds in it, or the error that it was told to make of it
+# shellcheck disable=SC2016  # variables of jq's
+ask() {
+  jq -r --arg arch "$(uname -m | sed 's/^x86_64$/amd64/; s/^aarch64$/arm64/')" '
+    def named: "\(.os)/\(.architecture)";   # as the registries name it
+    def digest(what): if type == "string" and test("\\Asha256:[0-9a-f]{64}\\z") then .
+      else error(what) end;
+    '"$1" "$WORK/$2" 2>"$WORK/error" ||
+    die "$SOURCE: $(sed -E 's/^jq: error \([^)]*\): //' "$WORK/error")"
+}
 
+# shellcheck disable=SC2016  # variables of jq's
 from_image() {
-  local manifest=$WORK/manifest config=$WORK/config arch digest chosen size type n=0 of
+  local digest chosen layer layers n=0
   need curl jq
-  arch=$(uname -m | sed 's/^x86_64$/amd64/; s/^aarch64$/arm64/')   # the registries' names
-  registry_get manifests "$REF" "$manifest"
-  if jq -e 'has("manifests")' "$manifest" >"$WORK/list" 2>&1; then
-    # the variants that run on each such machine; newer ones might not
-    digest=$(jq -r --arg arch "$arch" 'first(.manifests[] | select(.platform
-      | .os == "linux" and .architecture == $arch and (.variant // "" | IN("", "v1", "v8"))))
-      .digest' "$manifest")
-    is_digest "$digest" || die "$SOURCE has no image for linux/$arch, only for: $(jq -r \
-      '[.manifests[].platform | "\(.os)/\(.architecture)"] | unique | join(" ")' "$manifest")"
-    registry_get manifests "$digest" "$manifest"
-  fi
+  get manifests "$REF" manifest
+  # of a list, the variants that run on each such machine; newer ones might not
+  digest=$(ask 'select(has("manifests")) | .manifests | (first(.[] | select(.platform
+      | .os == "linux" and .architecture == $arch and (.variant // "" | IN("", "v1", "v8")))).digest
+    | digest("its list is of a kind that this script does not know")) //
+    error("no image for linux/\($arch), only for: \(map(.platform | named) | unique | join(" "))")
+    ' manifest)
+  [[ -z $digest ]] || get manifests "$digest" manifest
   chosen=$DIGEST
-  digest=$(jq -r '.config.digest // empty' "$manifest")
-  is_digest "$digest" || die "$SOURCE: its manifest is of a kind that this script does not know"
-  registry_get blobs "$digest" "$config"
-  [[ $(jq -r '.architecture' "$config") == "$arch" ]] ||
-    die "$SOURCE is for $(jq -r '"\(.os)/\(.architecture)"' "$config"), this machine is $arch"
+  ask '(.config.digest | digest("its manifest is of a kind that this script does not know")),
+    (.layers | to_entries[] | (.key + 1) as $n | .value
+      | if .mediaType | test("(tar|tar[.+]gzip|tar\\+zstd)\\z") then .
+        else error("layer type \(.mediaType) is unknown") end
+      | "\(.digest | digest("layer \($n) has no sha256 digest")) \(.size | tonumber)")
+    ' manifest >"$WORK/layers"
+  mapfile -t layers <"$WORK/layers"
+  get blobs "${layers[0]-}" config
+  ask 'select(.architecture != $arch) | error("it is for \(named), this machine is \($arch)")' config
   mkdir -- "$WORK/root"
-  jq -r '.layers[] | [.digest, .size, .mediaType] | @tsv' "$manifest" >"$WORK/layers"
-  of=$(wc -l <"$WORK/layers")
-  while IFS=$'\t' read -r digest size type <&3; do
-    is_digest "$digest" || die "$SOURCE: layer $((n + 1)) has no sha256 digest"
-    [[ $type =~ (tar|tar[.+]gzip|tar\+zstd)$ ]] || die "$SOURCE: layer type $type is unknown"
-    say "layer $((++n)) of $of, $(numfmt --to=iec "$size"): ${digest:7:12}"
-    registry_get blobs "$digest" "$WORK/blob" bar
-    unpack "$WORK/blob" "$WORK/layer"
+  for layer in "${layers[@]:1}"; do
+    digest=${layer% *}
+    say "layer $((++n)) of $((${#layers[@]} - 1)), $(numfmt --to=iec "${layer#* }"): ${digest:7:12}"
+    get blobs "$digest" download
+    unpack "$WORK/download" "$WORK/layer"
     merge "$WORK/layer" "$WORK/root"
-  done 3<"$WORK/layers"
+  done
   DIGEST=$chosen
 }
 
 # --- debootstrap --------------------------------------------------------------------------------
 
 from_debootstrap() {
-  local distribution=${SOURCE%%:*} suite='' mirror='' os
+  local distribution=${SOURCE%%:*} suite mirror='' ID='' VERSION_CODENAME=''
   local keyring=/usr/share/keyrings/$distribution-archive-keyring.gpg
   need debootstrap
   # shellcheck disable=SC1091
-  os=$(. /etc/os-release && printf '%s %s' "${ID-}" "${VERSION_CODENAME-}")
-  [[ $SOURCE != *:* ]] || suite=${SOURCE#*:}
-  if [[ ${os% *} == "$distribution" ]]; then
-    suite=${suite:-${os#* }}
+  . /etc/os-release
+  suite=${SOURCE#"$distribution"}
+  suite=${suite#:}
+  if [[ $ID == "$distribution" ]]; then
+    suite=${suite:-$VERSION_CODENAME}
     # shellcheck disable=SC2016
     mirror=$(apt-get indextargets --format '$(LABEL)|$(COMPONENT)|$(REPO_URI)' |
       sed -nE "s/^$distribution\|main\|((https?|file):.*)/\1/Ip" | sed -n 1p)
   fi
   [[ $suite || $distribution != debian ]] || suite=stable
   suite=${suite:-jammy}   # the newest that Debian 12's debootstrap knows
-  [[ $suite =~ ^[a-z]+$ && -e /usr/share/debootstrap/scripts/$suite ]] || die "debootstrap knows" \
-    "no suite '$suite' (for an image of a registry write docker.io/library/$SOURCE)"
-  [[ -e $keyring ]] || die "$keyring is missing, to check the packages with: install" \
-    "$distribution's keyring, or take docker.io/library/$distribution"
+  [[ $suite =~ ^[a-z]+$ && -e /usr/share/debootstrap/scripts/$suite && -e $keyring ]] ||
+    die "debootstrap knows no suite '$suite', or $keyring, to check the packages with, is missing" \
+      "(for an image of a registry write docker.io/library/$SOURCE)"
   say "debootstrap $suite; this takes a minute or more"
   # It mounts proc and sys in the new tree: in a mount namespace of its own they cannot stay. Its
   # wget leaves a log where it runs.
@@ -292,18 +274,16 @@ from_debootstrap() {
     --include=iproute2,iputils-ping,procps "$suite" "$WORK/root" ${mirror:+"$mirror"} 2>&1 ) |
     tee "$WORK/error" | packages || die "debootstrap: $(last_error)"
   erase "$WORK"/root/var/cache/apt/archives/*.deb
-  find "$WORK/root" -xdev \( -type b -o -type c \) -delete
 }
 
 # packages - debootstrap's lines, as one line that changes; for nobody, nothing
 packages() {
   local verb package n=0
-  watched || { cat >"$WORK/list"; return; }
   while read -r _ verb package _; do
-    [[ ! $verb =~ ^(Retriev|Extract|Unpack|Configur)ing$ ]] ||
+    [[ ! $verb =~ ^(Retriev|Extract|Unpack|Configur)ing$ ]] || ! watched ||
       printf '\r\e[K%4d  %s %s' "$((++n))" "$verb" "${package//[^a-z0-9.+-]/}" >&2
   done
-  printf '\r\e[K' >&2
+  ((!n)) || printf '\r\e[K' >&2
 }
 
 # --- host ---------------------------------------------------------------------------------------
@@ -321,55 +301,40 @@ readonly PROGRAMS='
   setpriv setsid taskset umount unshare busybox'
 
 from_host() {
-  local root=$WORK/root link name file files=()
+  local root=$WORK/root name file files=()
   need ldd
   mkdir -- "$root" "$root"/{dev,etc,home,media,mnt,opt,proc,run,srv,sys,usr,var,var/{cache,lib,log}}
   mkdir -m 0700 -- "$root/root"
   mkdir -m 1777 -- "$root/tmp" "$root/var/tmp"
-  for link in /bin /sbin /lib*; do   # where they are links into /usr on the host, here too
-    [[ -L $link && $(readlink "$link") =~ ^/?(usr/[a-z0-9]+)$ ]] || continue
-    mkdir -p -- "$root/${BASH_REMATCH[1]}"
-    ln -s -- "${BASH_REMATCH[1]}" "$root$link"
-  done
+  # what is a link into /usr on the host (/bin, /lib64...) is one here, too
+  find / -maxdepth 1 -type l \( -lname 'usr/*' -o -lname '/usr/*' \) -exec cp -a -t "$root" {} +
+  find "$root" -maxdepth 1 -type l -printf "$root/%l\0" | xargs -0 mkdir -p --
   for name in $PROGRAMS; do
     file=$(type -P "$name") || continue
     # a full vim is big, and complains about its missing runtime files
     [[ $name == vi && $(stat -Lc %s "$file") -gt 2000000 ]] || files+=("$file")
   done
   # what they are linked to; of scripts and static programs ldd says nothing that matches
-  while read -r file; do
-    files+=("$file")
-  done < <(printf '%s\n' "${files[@]}" | xargs -n 1 ldd 2>/dev/null |
+  mapfile -t -O "${#files[@]}" files < <(printf '%s\n' "${files[@]}" | xargs -n 1 ldd 2>/dev/null |
     sed -nE 's/^(.*=>)?[[:space:]]*(\/[^ ]+) \(0x.*/\2/p' | sort -u)
   # what no link shows: before glibc 2.34 plug-ins read /etc/passwd and asked the DNS
   for file in /{usr/,}lib{64,}/{*-linux-gnu/,}libnss_{files,dns}.so.2 /usr/lib/locale/C.utf8 \
-    /{etc,lib,usr/share}/terminfo/?*/{{xterm,screen,tmux}{,-256color},linux,vt100,dumb}; do
+    /{etc,lib,usr/share}/terminfo/?*/{{xterm,screen,tmux}{,-256color},linux,vt100,dumb} \
+    /etc/{ld.so.conf{,.d},os-release}; do
     [[ ! -e $file ]] || files+=("$file")
   done
-  # the real files in one go, then the names that were links
-  realpath -- "${files[@]}" | sort -u | sed 's:^/::' |
-    (cd / && xargs -d '\n' cp -a --parents --target-directory="$root")
-  for file in "${files[@]}"; do
-    [[ ! -e $root$file && ! -L $root$file ]] || continue
-    mkdir -p -- "$root${file%/*}"
-    ln -sr -- "$root$(realpath -- "$file")" "$root$file"
-  done
-  if [[ -e /etc/ld.so.conf ]]; then
-    cp -a -- /etc/ld.so.conf* "$root/etc/"
-    ldconfig -r "$root"
-  fi
-  write_etc "$root/etc"
-}
+  # Each by its name in its real directory; names of the same file become hard links.
+  paste -d / <(printf '%s\n' "${files[@]%/*}" | xargs -d '\n' realpath --) \
+    <(printf '%s\n' "${files[@]##*/}") | sort -u |
+    (cd / && xargs -d '\n' cp -aL --parents --target-directory="$root")
+  [[ ! -e $root/etc/ld.so.conf ]] || ldconfig -r "$root"
 
-write_etc() {
-  local etc=$1
   printf '%s\n' root:x:0:0:root:/root:/bin/bash \
-    nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin >"$etc/passwd"
-  printf '%s\n' root:x:0: tty:x:5: nogroup:x:65534: >"$etc/group"
-  printf '%s\n' 'passwd: files' 'group: files' 'hosts: files dns' >"$etc/nsswitch.conf"
-  cp -L /etc/os-release "$etc/"
+    nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin >"$root/etc/passwd"
+  printf '%s\n' root:x:0: tty:x:5: nogroup:x:65534: >"$root/etc/group"
+  printf '%s\n' 'passwd: files' 'group: files' 'hosts: files dns' >"$root/etc/nsswitch.conf"
   # the prompt of the walkthrough: [root@centos1 /]#
-  printf '%s\n' "PS1='[\\u@\\h \\W]\\\$ '" >"$etc/../root/.bashrc"
+  printf '%s\n' "PS1='[\\u@\\h \\W]\\\$ '" >"$root/root/.bashrc"
 }
 
 # --- from nothing to DIR ------------------------------------------------------------------------
@@ -385,7 +350,7 @@ choose() {
   *) if [[ -f $SOURCE ]]; then FROM=from_archive; else FROM=from_image; fi ;;
   esac
   [[ -z $SHA256 || $FROM == from_archive ]] || bad_usage "--sha256 is for archives"
-  [[ $FROM != from_image ]] || parse_image "$SOURCE"
+  [[ $FROM != from_image ]] || parse_image
   if [[ $FROM == from_archive && $SOURCE != *://* ]]; then
     [[ -f $SOURCE && -r $SOURCE ]] || die "$SOURCE is not a file that can be read"
     SOURCE=$(realpath -- "$SOURCE")
@@ -402,17 +367,16 @@ look_at_target() {
   local name point running
   [[ -e $DIR ]] || return 0
   [[ -d $DIR ]] || die "$DIR is there and is not a directory"
-  if [[ -f $DIR/$MARKER && ! -L $DIR/$MARKER ]]; then
-    if [[ ! $FORCE ]]; then
-      [[ $(marker source) == "$(public_source)" ]] ||
-        die "$DIR was made from $(marker source); --force makes it anew from $SOURCE"
-      [[ -z $SHA256 || $(marker digest) == "$SHA256" ]] ||
-        die "$DIR was made from an archive with another sha256; --force makes it anew"
-      say "$DIR is there already, made from $SOURCE"
-      exit 0
-    fi
-  elif [[ $(ls -A -- "$DIR") ]]; then
-    die "$DIR is not empty, and this script did not make it: empty it, or name another one"
+  if [[ ! -f $DIR/$MARKER || -L $DIR/$MARKER ]]; then
+    [[ -z $(ls -A -- "$DIR") ]] ||
+      die "$DIR is not empty, and this script did not make it: empty it, or name another one"
+  elif [[ ! $FORCE ]]; then
+    [[ $(marker source) == "$(public_source)" ]] ||
+      die "$DIR was made from $(marker source); --force makes it anew from $SOURCE"
+    [[ -z $SHA256 || $(marker digest) == "$SHA256" ]] ||
+      die "$DIR was made from an archive with another sha256; --force makes it anew"
+    say "$DIR is there already, made from $SOURCE"
+    exit 0
   fi
   running=$("${0%"$ME"}$(sibling)" status | sed -n 's/^running: //p') ||
     die "$(sibling) status does not tell whether a container uses $DIR"
@@ -431,13 +395,12 @@ put_back() { [[ -e $DIR || ! -d $WORK/old ]] || mv -T -- "$WORK/old" "$DIR"; }
 
 # claim - make and lock the hidden directory. What a killed fetch left in it goes.
 claim() {
-  EXISTING=$PARENT
-  until [[ -e $EXISTING/ ]]; do EXISTING=${EXISTING%/*}; done
-  mkdir -p -- "$PARENT/" 2>/dev/null || die "$PARENT cannot be made"
-  WORK=$PARENT/.${DIR##*/}.rootfs-fetch
+  local near=${DIR%/*}
+  until [[ ! $near || -e $near ]]; do near=${near%/*}; done
+  WORK=$near/.${DIR##*/}.rootfs-fetch
   until [[ $WORK -ef /dev/fd/9 ]]; do   # not the one that another fetch just removed
     # shellcheck disable=SC2174
-    mkdir -p -m 0700 -- "$WORK" 2>/dev/null || { WORK=; die "$PARENT cannot be written to"; }
+    mkdir -p -m 0700 -- "$WORK" 2>/dev/null || { WORK=; die "$near/ cannot be written to"; }
     [[ -O $WORK && ! -L $WORK ]] || { WORK=; die "$WORK is somebody else's; remove it"; }
     exec 9<"$WORK"
     flock -w 5 9 || { WORK=; die "another fetch into $DIR is running"; }
@@ -447,20 +410,21 @@ claim() {
   look_at_target   # another fetch may have just made it
 }
 
-# work - the worker. When the main shell dies, even by SIGKILL, the pipe ends, and with it the
-# worker's process group.
+# work - the worker. When the main shell dies, even by SIGKILL, the pipe between them ends, and with
+# it the worker's process group.
 work() {
-  exec 8>&-
-  { read -r _ || kill -KILL 0; } <&7 &
-  "$FROM"
+  { read -r _ || kill -KILL 0; } <&0 &
+  "$FROM" </dev/null
   erase "$WORK/root/$MARKER"
+  # devices: debootstrap's, and of an archive those whose names did not fit into a list
+  find "$WORK/root" -xdev \( -type b -o -type c \) -delete
   [[ $(ls -A "$WORK/root") ]] || die "there is nothing in $SOURCE"
   printf 'source=%s\ndigest=%s\n' "$(public_source)" "$DIGEST" >"$WORK/root/$MARKER"
 }
 
 clean_up() {
   local try
-  set +e   # whatever fails here, the rest is still to be removed
+  set +e   # whatever fails here, the rest is still to be done
   trap '' HUP INT PIPE TERM
   [[ ! $WORKER ]] || { kill -KILL -- "-$WORKER"; wait "$WORKER"; } 2>/dev/null
   if [[ $WORK ]] && put_back; then
@@ -469,28 +433,20 @@ clean_up() {
       sleep 0.1
     done
   fi
-  # the parent directories that were missing, as far as they are empty
-  [[ $PARENT == "$EXISTING" ]] ||
-    (cd "$EXISTING/" && rmdir -p -- "${PARENT#"$EXISTING"/}") 2>/dev/null
-}
-
-on_signal() { # NUMBER
-  trap - EXIT
-  clean_up
-  say "stopped by signal $1; nothing was left behind"
-  exit $((128 + $1))
+  [[ ! $SIGNAL ]] || say "stopped by signal $SIGNAL; nothing was left behind"
 }
 
 # install_tree - a rename, or two when there is an old tree. Not to be interrupted.
 install_tree() {
   trap '' HUP INT PIPE TERM
   look_at_target
+  mkdir -p -- "${DIR%/*}/"
   [[ ! -e $DIR ]] || mv -T -- "$DIR" "$WORK/old"
   mv -T -- "$WORK/root" "$DIR"
 }
 
 main() {
-  local arguments=() signal
+  local arguments=() signal   # HUP, INT, PIPE, TERM
   while (( $# )); do
     case $1 in
     -h | --help) usage; exit 0 ;;
@@ -499,7 +455,6 @@ main() {
       [[ ${2-} =~ ^[0-9A-Fa-f]{64}$ ]] || bad_usage "--sha256 wants 64 hexadecimal digits"
       SHA256=${2,,}
       shift ;;
-    --) arguments+=("${@:2}"); break ;;
     -*) bad_usage "unknown option '$1'" ;;
     *) arguments+=("$1") ;;
     esac
@@ -512,7 +467,6 @@ main() {
     bad_usage "SOURCE and DIR cannot have control characters"
   DIR=$(realpath -m -- "${arguments[1]}")
   [[ $DIR != / ]] || bad_usage "DIR cannot be /"
-  PARENT=${DIR%/*}   # empty for /
   PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 
   choose
@@ -521,14 +475,12 @@ main() {
   need flock tar sha256sum
   trap clean_up EXIT
   # shellcheck disable=SC2064  # now
-  for signal in 1 2 13 15; do trap "on_signal $signal" "$signal"; done   # HUP, INT, PIPE, TERM
+  for signal in 1 2 13 15; do trap "SIGNAL=$signal; exit $((128 + signal))" "$signal"; done
   claim
-  mkfifo -- "$WORK/alive"
-  exec 8<>"$WORK/alive"
-  exec 7<"$WORK/alive"
+  exec 3>&1
   set -m   # the worker in a process group of its own
-  work &
-  WORKER=$!
+  coproc work >&3
+  WORKER=$COPROC_PID
   set +m
   wait "$WORKER" || exit 1   # it has said why
   install_tree
