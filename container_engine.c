@@ -1718,7 +1718,7 @@ static void find_id(struct container *c, const char *file, const char *name, uns
     FILE *f = fopen(file, "re");
     while (f && numbers[0] < 0 && fgets(line, sizeof line, f)) {
         const char *at =
-            strncmp(line, name, n) || line[n] != ':' ? NULL : strchr(line + n + 1, ':');
+            strncmp(line, name, n) != 0 || line[n] != ':' ? NULL : strchr(line + n + 1, ':');
         if (at) sscanf(at, ":%lld:%lld", &numbers[0], &numbers[1]);
     }
     if (f) fclose(f);
@@ -1982,7 +1982,8 @@ static int execute(struct container *c) {
     c->report_fd = report_fd;
     if (!c->want.keep_files) /* --without descriptors */
         must(c, syscall(SYS_close_range, report_fd + 1, ~0U, 0), "close_range");
-    must(c, chdir(c->want.cwd), "chdir %s", c->want.cwd);
+    const int entered = chdir(c->want.cwd);
+    must(c, entered, entered < 0 ? "-w %s" : "chdir %s", c->want.cwd);
     const char *inside = getcwd(cwd, sizeof cwd);
     if (!inside && errno != ENOENT) return fail(c, "getcwd");
     if (!inside || cwd[0] != '/')
@@ -3226,8 +3227,8 @@ static const char *take_option(const char *command, const char *word, char ***ar
 /* Returns the first word that is no option. */
 static char **take_options(const char *command, char **argv) {
     for (; *argv && argv[0][0] == '-' && argv[0][1]; argv++) {
-        if (strcmp(*argv, "--") == 0) return argv + 1;
         if (command[0] == 'g' && !find_option(command, *argv)) return argv; /* not before it */
+        if (strcmp(*argv, "--") == 0) return argv + 1;
         for (const char *word = *argv; word;) word = take_option(command, word, &argv);
     }
     return argv;
@@ -4623,13 +4624,14 @@ static int run_hooks(struct container *c, const char *kind, const char *status) 
         char **args = texts_of(find(v, "args")), **variables = texts_of(env);
         char *path = keep("%s", text_of(find(v, "path"))), *own[] = {path, NULL};
         if (path[0] != '/') wrong(v, "path: an absolute one is needed");
-        if (!status) continue;
         c->program.path = path;
         c->program.environment = env->kind == 'n' ? NULL : variables;
-        result = start_program(c, args[0] ? args : own, state, -1);
-        if (result >= 0) result = await_program(c, seconds);
+        if (status) result = start_program(c, args[0] ? args : own, state, -1);
+        if (status && result >= 0) result = await_program(c, seconds);
         c->program.path = NULL;
         c->program.environment = NULL;
+        free(args);
+        free(variables);
     }
     free(state);
     return result < 0 ? -1 : 0;
@@ -4933,6 +4935,7 @@ static int oci_kill(struct container *c, char **argv) {
     if (!prints && !flags.all) return send_signal(c, argv);
     if (!argv[0] && flags.format) die("option --format: %s", hint("--format", ""));
     if (!argv[0]) return list(c, argv);
+    if (flags.words[-1][0] == 'l') die("too many words for list; ps ID lists processes");
     need_container(c, argv[0], prints);
     FILE *f = fopen(keep("%s/cgroup.procs", c->made.cgroup), "re");
     if (prints && !json_wanted) puts("PID");
