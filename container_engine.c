@@ -5098,7 +5098,8 @@ static int oci_spec(struct container *c, char **argv) {
         "\"unified\": {\"memory.oom.group\": \"1\"}},\n    \"namespaces\": [{\"type\": \"cgroup\"}, "
         "{\"type\": \"ipc\"}, {\"type\": \"mount\"}, {\"type\": \"network\"},\n"
         "      {\"type\": \"pid\"}, {\"type\": \"uts\"}],\n";
-    const char *const *capabilities = capability_texts(default_capabilities), *words[16];
+    const char *const *capabilities = capability_texts(default_capabilities);
+    const char *words[16];
     (void)argv;
     FILE *f = fopen("config.json", "wxe");
     if (!f) die("config.json: %s", strerror(errno));
