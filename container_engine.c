@@ -3192,6 +3192,8 @@ static void print_usage(const struct command *about) {
         if (*w->help)
             printf("%s  %-8s%-19s%s\n", w == commands ? "\n" : "", w->name, w->words, w->help);
     puts("  --help, --version    (also: help [COMMAND], COMMAND --help, version)\n\n"
+         "As an OCI runtime, under podman, containerd or docker: spec, create --bundle DIR ID,\n"
+         "start, state, ps, pause, resume, update --resources FILE, kill, delete, features.\n\n"
          "Exit status: the command's; 128+n if signal n ended it; 125 if the engine failed,\n"
          "126 if the command cannot be executed, 127 if it is not found.");
 }
