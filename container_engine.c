@@ -1097,7 +1097,9 @@ static int clone_child(struct container *c) {
         fail(c, "setresuid");
     else
         pid = fork_into(c->want.namespaces & ~later, c->cgroup_fd);
-    if (pid) did(c, pid, "clone3 %s", names_of((c->want.namespaces & ~later) | CLONE_INTO_CGROUP));
+    if (pid)
+        did(c, pid, "clone3 %s%s", names_of((c->want.namespaces & ~later) | CLONE_INTO_CGROUP),
+            pid < 0 && errno == EAGAIN ? " (a limit of processes is reached: see --pids)" : "");
     if (pid == 0) {
         /* The engine's ends: or the child would never see that the engine died, and the lock would
          * stay. */
@@ -1575,7 +1577,8 @@ static void attach(struct container *c, int tree_fd, const struct mount *m, int 
 
 /* Attach a mount to its place, which is made where it is missing. */
 static void place_mount(struct container *c, int tree_fd, const struct mount *m) {
-    need(c, tree_fd, "mount %s", is_bind(m) ? m->source : m->type);
+    need(c, tree_fd, "mount %s%s%s", is_bind(m) ? m->source : m->type, m->data ? ": " : "",
+         m->data ? m->data : "");
     int at_fd = open_place(c, m->target, tree_fd);
     if (at_fd < 0 && errno == ELOOP) {
         refuse(c, "%s is a symbolic link in the rootfs", m->target);
@@ -4443,6 +4446,12 @@ static void load_paths(void *to, const struct value *list) {
 static void load_text(void *to, const struct value *v) {
     *(const char **)to = text_of(v);
 }
+/* A profile of AppArmor's, a label of SELinux's: empty, or for a host that has it. */
+static void load_label(void *to, const struct value *v) {
+    const char *sign = to == &oci.apparmor ? "/sys/module/apparmor" : "/sys/fs/selinux/enforce";
+    load_text(to, v);
+    if (*v->text && access(sign, F_OK) < 0) wrong(v, "this host does not have it");
+}
 static void load_flag(void *to, const struct value *v) {
     *(bool *)to = flag_of(v);
 }
@@ -4482,8 +4491,8 @@ static const struct key {
     {"process.rlimits", load_rlimits, it.want.process_limits},
     {"process.oomScoreAdj", load_number, &it.want.oom_score},
     {"process.noNewPrivileges", load_flag, &oci.no_new_privileges},
-    {"process.apparmorProfile", load_text, &oci.apparmor},
-    {"process.selinuxLabel", load_text, &oci.label},
+    {"process.apparmorProfile", load_label, &oci.apparmor},
+    {"process.selinuxLabel", load_label, &oci.label},
     {"linux.resources", load_resources, NULL},
     {"linux.resources.memory.limit", load_limit, "memory.max"},
     {"linux.resources.memory.reservation", load_limit, "memory.low"},

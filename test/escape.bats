@@ -97,7 +97,7 @@ WEAK=(unshare --mount --pid --fork --uts --ipc --mount-proc)
     start c1 strace -fqq -o "$BATS_TEST_TMPDIR/trace" -e trace=pivot_root \
       -e inject=pivot_root:delay_enter=1500000 "$ENGINE" "$mode" --rm "$ALPINE" c1 none true
     wait_until 10 grep -q pivot_root "$BATS_TEST_TMPDIR/trace"
-    refuses 'not running: it is starting' ce exec c1 cat "$SECRET"
+    refuses 'not running: c1 is starting' ce exec c1 cat "$SECRET"
     [[ $(ce list) =~ c1\ +starting ]]
     ended "$pid"
     [[ $status -eq 0 ]]
