@@ -3006,9 +3006,8 @@ static void take_capability(const char *option, const char *value, void *to) {
     if (n < 0 && strcasecmp(value, "all") != 0)
         die("capability '%s' is unknown: see capabilities(7), or use ALL", value);
     const uint64_t set = n < 0 ? (1ULL << (CAP_LAST_CAP + 1)) - 1 : 1ULL << n;
-    uint64_t *bounding = &it.want.capabilities[BOUNDING];
-    (void)to;
-    *bounding = strcmp(option, "--cap-add") == 0 ? *bounding | set : *bounding & ~set;
+    uint64_t *all = to ? to : &it.want.capabilities[BOUNDING]; /* config.json has five sets */
+    *all = strcmp(option, "--cap-add") == 0 ? *all | set : *all & ~set;
 }
 
 /* ---- Options and commands ---------------------------------------------------------------- */
