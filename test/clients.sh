@@ -4,6 +4,7 @@
 #
 #   test/clients.sh [CLIENT...]    each line below, with crun and with the engine, must give the
 #                                  same output and exit status; CLIENT: podman, containerd, docker
+#   test/clients.sh short          some lines of each: what test/clients.bats runs
 #   test/clients.sh record DIR     the lines with crun alone, behind a recorder: what the clients
 #                                  call and the bundles they write go to DIR (see fixtures/README)
 #
@@ -37,11 +38,19 @@ REPO=$PWD
 #   podman healthcheck by a timer          its timers are systemd's: --health-interval disable
 #   ctr task update                        1.6 has no such command; `docker update` makes the shim
 #                                          call the same `update --resources -`
+#   docker: the OOM score                  docker asks for 0, and crun leaves what the caller has
+#   docker: HOME of a user without one     / for runc and for us, none for crun: so it is user 8
 #   docker run of a missing program: 127   docker looks for runc's words, crun gets 125: only that
 #                                          it is one of them
+
+# The short list: create, exec with and without a terminal, limits, a network, and each way to end.
+SHORT='(^| )(podman-(default|terminal|not-found|user|limits|published|connect|exec|exec-terminal|pause'
+SHORT+='|unpause|update|kill|stop|rm)|containerd-(options|detached|exec|kill|delete)'
+SHORT+='|docker-(default|detached|exec|update|stop|rm)) '
+
 lines_podman() {
   cat <<'LINES'
-podman-default    | podman run --rm --network none alpine sh -c "$FACTS; echo err >&2; exit 3"
+podman-default    | podman run --rm --network none alpine sh -c "$FACTS; $SCORE; echo err >&2; exit 3"
 podman-terminal   | tty podman run --rm --network none -it alpine sh -c 'tty; test -c /dev/console && echo console; exit 4'
 podman-stdin      | echo text | podman run --rm --network none -i alpine cat
 podman-not-found  | podman run --rm --network none alpine nosuch
@@ -78,7 +87,7 @@ LINES
 
 lines_containerd() {
   cat <<'LINES'
-containerd-default  | ctr run --rm --runc-binary $BINARY localhost/alpine:latest a-$R sh -c "$FACTS; exit 3"
+containerd-default  | ctr run --rm --runc-binary $BINARY localhost/alpine:latest a-$R sh -c "$FACTS; $SCORE; exit 3"
 containerd-terminal | tty ctr run --rm -t --runc-binary $BINARY localhost/alpine:latest t-$R sh -c 'tty; exit 4'
 containerd-options  | ctr run --rm --runc-binary $BINARY --seccomp --read-only --memory-limit 64000000 --cpus 0.5 --cwd /tmp --env A=b --cap-drop CAP_CHOWN localhost/alpine:latest o-$R sh -c "$FACTS; cat /sys/fs/cgroup/memory.max /sys/fs/cgroup/cpu.max"
 containerd-not-found | ctr run --rm --runc-binary $BINARY localhost/alpine:latest n-$R nosuch 2>/dev/null
@@ -99,14 +108,14 @@ lines_docker() {
 docker-default    | docker run --rm $RT alpine sh -c "$FACTS; ip -o -4 addr show eth0 | sed 's/.*inet //'; echo err >&2; exit 3"
 docker-by-name    | docker run --rm --runtime $R --network none alpine echo here
 docker-terminal   | tty docker run --rm $RT --network none -it alpine sh -c 'tty; exit 4'
-docker-options    | docker run --rm $RT --network none --user 1000:1001 --read-only --tmpfs /x --ulimit nofile=100:200 --device /dev/fuse --cap-add SYS_PTRACE --cap-drop CHOWN --memory 64m --cpus 0.5 --pids-limit 50 alpine sh -c "$FACTS; ulimit -Hn; cd /sys/fs/cgroup; cat memory.max cpu.max pids.max"
+docker-options    | docker run --rm $RT --network none --user 8:1001 --read-only --tmpfs /x --ulimit nofile=100:200 --device /dev/fuse --cap-add SYS_PTRACE --cap-drop CHOWN --memory 64m --cpus 0.5 --pids-limit 50 alpine sh -c "$FACTS; ulimit -Hn; cd /sys/fs/cgroup; cat memory.max cpu.max pids.max"
 docker-not-found  | docker run --rm $RT --network none alpine nosuch 2>/dev/null; [[ $? == 12[57] ]]
 docker-detached   | docker run -d $RT --name d-$R -p $PORT:80 alpine sh -c "$SERVER"
 docker-connect    | patiently connect $PORT
 docker-exec       | docker exec d-$R sh -c "$FACTS; exit 5"
-docker-exec-user  | docker exec -u 1000 -w /tmp -e A=b d-$R sh -c "$FACTS"
+docker-exec-user  | docker exec -u 8 -w /tmp -e A=b d-$R sh -c "$FACTS"
 docker-exec-terminal | tty docker exec -it d-$R tty
-docker-top        | docker top d-$R -o args
+docker-top        | docker top d-$R -o pid,args | sed 's/^ *[0-9]* //'
 docker-pause      | docker pause d-$R; docker inspect -f '{{.State.Status}}' d-$R; docker unpause d-$R
 ONLY docker-update | docker update --cpus 0.5 --memory 64m d-$R; docker exec d-$R grep -x -e 67108864 -e '50000 100000' /sys/fs/cgroup/memory.max /sys/fs/cgroup/cpu.max
 docker-kill       | docker kill -s USR1 d-$R && patiently said docker d-$R usr1
@@ -120,8 +129,7 @@ LINES
 # own affair.) The attempts to write, to read and to enter must fail or succeed alike.
 # shellcheck disable=SC2089 # they are for a shell inside, quotes and all
 FACTS='id -u; id -g; id -G; umask; pwd; hostname; env | sort
-grep -E "^(Cap|NoNew|Seccomp:)" /proc/self/status; cat /proc/self/oom_score_adj
-ls /dev | grep -v core; readlink /dev/fd; ls /proc | grep -c "^[0-9]"
+grep -E "^(Cap|NoNew|Seccomp:)" /proc/self/status; ls /dev | grep -v core; readlink /dev/fd; tr "\0" " " </proc/1/cmdline | cut -c 1-3
 touch /etc/x 2>/dev/null && echo root is writable
 echo 1 2>/dev/null >/proc/sys/kernel/printk && echo /proc/sys is writable
 mkdir /sys/fs/cgroup/x 2>/dev/null && echo cgroup is writable
@@ -134,8 +142,10 @@ mknod /tmp/m b 8 0 2>/dev/null && echo can mknod; rm -f /tmp/m; test ! -e /dev/m
 SERVER='trap "echo usr1" USR1; trap "echo term; exit 7" TERM; echo ready
 (while :; do echo hello | nc -l -p 80; done) & while :; do wait; done'
 
+SCORE='cat /proc/self/oom_score_adj'
+
 # shellcheck disable=SC2090
-export FACTS SERVER
+export FACTS SERVER SCORE
 
 # --- what the lines call -----------------------------------------------------------------------
 
@@ -191,7 +201,7 @@ start_containerd() {
     "$DISK" '"io.containerd.grpc.v1.cri"' >/run/containerd.toml
   containerd -c /run/containerd.toml >/run/containerd.log 2>&1 &
   until ctr version >/dev/null 2>&1; do sleep 0.3; done
-  command podman image exists alpine 2>/dev/null || start_podman
+  [[ -d $DISK/podman ]] || start_podman
   command podman save -o "$DISK/alpine.tar" alpine
   ctr image import --base-name alpine "$DISK/alpine.tar"
 }
@@ -373,19 +383,6 @@ record_inside() {
 
 die() { printf 'clients.sh: %s\n' "$*" >&2 && exit 1; }
 
-# What the VM needs must be installed here; nothing of it is started.
-ensure_clients() {
-  local pair missing=()
-  for pair in podman:podman conmon:conmon crun:crun ctr:containerd dockerd:docker.io \
-    iptables:iptables script:bsdutils; do
-    [[ -n $(PATH=$PATH:/usr/sbin type -P "${pair%%:*}") ]] || missing+=("${pair#*:}")
-  done
-  [[ -x /usr/lib/podman/netavark ]] || missing+=(netavark)
-  ((${#missing[@]})) || return 0
-  printf 'clients.sh: installing %s\n' "${missing[*]}" >&2
-  apt-get -o DPkg::Lock::Timeout=300 install -y --no-install-recommends "${missing[@]}" >/dev/null
-}
-
 # One config.json or process.json without what another run would write otherwise.
 normalise_json() {
   jq --indent 1 . "$1" | sed -E \
@@ -426,12 +423,13 @@ main() {
   # shellcheck source=inputs.bash
   source test/inputs.bash
   CE_DEBIAN=${CE_DEBIAN:-none} ensure_inputs # that one is not needed here
-  ensure_clients
+  ./env.sh deps clients >&2 # they must be installed here; nothing of them is started
   if [[ ${1-} == record ]]; then
     record "$(realpath -m "${2:?a directory}")"
   else
+    [[ ${1-} != short ]] || { export CE_LINES=$SHORT && shift; }
     (($#)) || set -- podman containerd docker
-    test/vm.sh --timeout 2400 -- test/clients.sh inside "$@"
+    test/vm.sh --timeout 4800 -- test/clients.sh inside "$@"
   fi
 }
 

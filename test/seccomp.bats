@@ -8,8 +8,8 @@ load helpers
   local profile
   gcc -O2 -w "$BATS_TEST_DIRNAME/seccomp/compare.c" -lseccomp -o "$BATS_TEST_TMPDIR/compare" ||
     skip 'libseccomp-dev is not installed'
-  for profile in podman docker comparisons; do
-    try -0 "$BATS_TEST_TMPDIR/compare" "$BATS_TEST_DIRNAME/seccomp/$profile.json"
+  for profile in seccomp/{podman,docker,comparisons} fixtures/containerd-options; do
+    try -0 "$BATS_TEST_TMPDIR/compare" "$BATS_TEST_DIRNAME/$profile.json"
     [[ $output == *'the same' ]]
   done
 }
