@@ -2207,16 +2207,13 @@ static size_t utf8_length(const char *text, uint32_t *character) {
     static const uint32_t least[] = {1, 0x80, 0x800, 0x10000};
     const unsigned char *s = (const unsigned char *)text;
     const size_t more = *s < 0xc0 ? 0 : *s < 0xe0 ? 1 : *s < 0xf0 ? 2 : 3;
-    *character = *s & (more ? 0x3fU >> more : 0xff);
+    *character = *s & (more ? 0x7fU >> more : 0xff);
     for (size_t n = 1; n <= more; n++) {
         if ((s[n] & 0xc0) != 0x80) return 0;
         *character = *character << 6 | (s[n] & 0x3f);
     }
-    const bool surrogate = *character >= 0xd800 && *character < 0xe000;
-    return *character < least[more] || *character > 0x10ffff || surrogate ||
-                   (!more && *character >= 0x80)
-               ? 0
-               : more + 1;
+    if (*character < least[more] || *character > 0x10ffff || (!more && *s >= 0x80)) return 0;
+    return *character >= 0xd800 && *character < 0xe000 ? 0 : more + 1; /* surrogates */
 }
 
 /* For people and JSON: what is no UTF-8 character, or moves a cursor, becomes '?'. */
@@ -2293,15 +2290,14 @@ static int read_state(struct made *m, int lib_fd, const char *name) {
     const ssize_t length = read_file(lib_fd, keep("%s/state", name), text, sizeof text);
     if (length < 0) return -1;
     while ((line = strsep(&rest, "\n")) != NULL) {
-        char *value = strchr(line, '=');
-        if (value) *value++ = '\0';
-        const struct field *f = value ? find_field(line) : NULL;
+        const char *key = strsep(&line, "=");
+        const struct field *f = line ? find_field(key) : NULL;
         if (!f || f->file) continue;
         char *at = (char *)m + f->offset;
         if (f->size)
-            snprintf(at, f->size, "%s", value);
+            snprintf(at, f->size, "%s", line);
         else
-            *(long long *)(void *)at = atoll(value);
+            *(long long *)(void *)at = atoll(line);
     }
     if (length < RECORD) m->remove = 0; /* torn: nothing is deleted on its word */
     return 0;
@@ -2336,21 +2332,16 @@ static bool has_engine(const struct made *m) {
  */
 static int lock_host(struct container *c) {
     const char *dir = c->want.lib_dir;
-    struct stat ours, there;
+    struct stat s;
     for (int i = 0; i < WAIT_SECONDS * 200; i++) {
         if (c->lib_fd < 0 && mkdir(dir, 0700) < 0 && errno != EEXIST)
             return fail(c, "mkdir %s", dir);
         if (c->lib_fd < 0) c->lib_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         if (c->lib_fd < 0) return fail(c, "open %s", dir);
-        if (flock(c->lib_fd, LOCK_EX | LOCK_NB) == 0) {
-            /* env.sh clean removes an empty one. */
-            if (stat(dir, &there) == 0 && fstat(c->lib_fd, &ours) == 0 &&
-                there.st_ino == ours.st_ino)
-                return 0;
-            close_fd(&c->lib_fd);
-        } else if (errno != EWOULDBLOCK || usleep(5000) < 0) {
-            break;
-        }
+        const bool locked = flock(c->lib_fd, LOCK_EX | LOCK_NB) == 0;
+        if (!locked && (errno != EWOULDBLOCK || usleep(5000) < 0)) break;
+        if (locked && fstat(c->lib_fd, &s) == 0 && s.st_nlink > 0) return 0;
+        if (locked) close_fd(&c->lib_fd); /* env.sh clean has removed it, for it was empty */
     }
     return fail(c, "%s: cannot lock it, another engine or env.sh may hang", dir);
 }
@@ -2366,59 +2357,61 @@ static void set_aside(struct container *c) {
 }
 
 /* Remove what was set aside, by us or by somebody who was killed then; not under the lock. A layer
- * in which nothing was written goes at once, another one by rm(1). On the host lower is empty: were
- * a rootfs still attached to it, it would be emptied. */
+ * in which nothing was written goes at once, another one by rm(1), which takes longer to start. On
+ * the host lower is empty: were a rootfs still attached to it, it would be emptied. */
 static int remove_set_aside(struct container *c) {
     /* clang-format off */
     static const char *const parts[] = { /* files, then directories */
         "state", "hosts", "resolv.conf", "work/work/incompat/volatile/dirty",
-        "work/work/incompat/volatile", "work/work/incompat", "work/work", "work", "lower", "upper",
+        "work/work/incompat/volatile", "work/work/incompat", "work/work", "work", "lower", "upper", "",
     };
     /* clang-format on */
     char *argv[] = {"rm", "-rf", "--one-file-system", "--", NULL, NULL};
     int result = 0;
     DIR *dir = opendir(c->want.lib_dir);
     for (struct dirent *e; dir && (e = readdir(dir)) != NULL;) {
-        if (strncmp(e->d_name, ".deleted.", 9) != 0) continue;
-        const char *path = argv[4] = keep("%s/%s", c->want.lib_dir, e->d_name);
-        int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
         bool mounted = false;
+        if (strncmp(e->d_name, ".deleted.", 9) != 0) continue;
+        argv[4] = keep("%s/%s", c->want.lib_dir, e->d_name);
         for (size_t i = 0; i < COUNT(parts); i++)
-            mounted |= unlinkat(fd, parts[i], i < 4 ? 0 : AT_REMOVEDIR) < 0 && errno == EBUSY;
-        close_fd(&fd);
-        if (!mounted && rmdir(path) == 0) continue;
+            mounted |= unlinkat(AT_FDCWD, keep("%s/%s", argv[4], parts[i]),
+                                i < 4 ? 0 : AT_REMOVEDIR) < 0 &&
+                       errno == EBUSY;
+        if (!mounted && access(argv[4], F_OK) < 0) continue;
         if (mounted || start_program(c, argv, "", -1) < 0 || await_program(c, INT_MAX / 1000) < 0)
-            result = refuse(c, "%s cannot be emptied: see lsattr(1), findmnt(8)", path);
+            result = refuse(c, "%s cannot be emptied: see lsattr(1), findmnt(8)", argv[4]);
     }
     if (dir) closedir(dir);
     return result;
 }
 
-/* Where an engine was killed, walk the way back that it could not walk: its state has no status,
- * or there is a cgroup of that name. Under the host's lock, so what is to be removed is only set
- * aside. (One with a bundle has no engine: see Part V.) */
-static void sweep(struct container *c, const char *name, bool has_cgroup) {
+/* Where an engine was killed, walk the way back that it could not walk: its state has no status.
+ * Under the host's lock, so what is to be removed is only set aside. (One with a bundle has no
+ * engine: see Part V.) Returns the state of one whose engine lives; of any other, NULL. */
+static const struct made *sweep(struct container *c, const char *name) {
     static struct container left; /* large */
+    struct made *m = &left.made;
     left = blank;
     left.want.name = name;
     left.want.lib_dir = c->want.lib_dir;
     left.lib_fd = c->lib_fd;
-    if (read_state(&left.made, c->lib_fd, name) < 0 || (left.made.status >= 0 && !has_cgroup) ||
-        left.made.bundle[0] || has_engine(&left.made))
-        return;
-    snprintf(left.made.cgroup, sizeof left.made.cgroup, "%s/container_engine/%s", cgroup_mount(),
-             name);
+    if (read_state(m, c->lib_fd, name) < 0) /* claimed, and no more, if it is empty */
+        return unlinkat(c->lib_fd, name, AT_REMOVEDIR), NULL;
+    if (m->status >= 0 || m->bundle[0]) return NULL;
+    if (has_engine(m)) return m;
+    snprintf(m->cgroup, sizeof m->cgroup, "%s/container_engine/%s", cgroup_mount(), name);
     remove_network(&left);
     end_child(&left);
     remove_cgroup(&left);
     left.dir_fd = openat(c->lib_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (left.made.status < 0) left.made.status = 128 + SIGKILL;
-    c->swept |= left.made.remove;
-    if (left.made.remove)
+    m->status = 128 + SIGKILL;
+    c->swept |= m->remove;
+    if (m->remove)
         set_aside(&left);
     else
         write_state(&left);
     close_fd(&left.dir_fd);
+    return NULL;
 }
 
 /*
@@ -2430,31 +2423,28 @@ static int look_at_others(struct container *c) {
     static bool any, taken[1 << 16];
     static char free_one[INET_ADDRSTRLEN];
     char *parent = keep("%s/%s", cgroup_mount(), c->want.cgroup);
-    struct made other;
     struct in_addr a;
     *strrchr(parent, '/') = '\0';
     any |= strcmp(c->want.address, "auto") == 0; /* also when we look once more */
     if (any) memset(taken, 0, sizeof taken);
     DIR *dir = opendir(parent);
     if (!dir && errno != ENOENT) return fail(c, "%s", parent);
-    sweep(c, c->want.name, false); /* a reboot leaves no cgroup */
+    sweep(c, c->want.name); /* a reboot leaves no cgroup */
     for (struct dirent *e; dir && (e = readdir(dir)) != NULL;) {
-        if (e->d_type != DT_DIR) continue;
-        sweep(c, e->d_name, true);
-        if (read_state(&other, c->lib_fd, e->d_name) < 0 || !has_engine(&other) ||
-            strcmp(other.bridge, c->want.bridge) != 0 || strcmp(e->d_name, c->want.name) == 0)
+        const struct made *other = e->d_type == DT_DIR ? sweep(c, e->d_name) : NULL;
+        if (!other || strcmp(other->bridge, c->want.bridge) != 0 ||
+            strcmp(e->d_name, c->want.name) == 0 || inet_pton(AF_INET, other->address, &a) != 1)
             continue;
-        if (inet_pton(AF_INET, other.address, &a) == 1) taken[ntohl(a.s_addr) & 0xffff] = true;
-        if (!any && other.address[0] && strcmp(other.address, c->want.address) == 0)
-            refuse(c, "address %s is in use by container %s", other.address, e->d_name);
+        taken[ntohl(a.s_addr) & 0xffff] = true;
+        if (!any && strcmp(other->address, c->want.address) == 0)
+            refuse(c, "address %s is in use by container %s", other->address, e->d_name);
     }
     if (dir) closedir(dir);
     if (!any || c->report.why[0]) return c->report.why[0] ? -1 : 0;
     inet_pton(AF_INET, c->want.gateway, &a);
     const uint32_t own = ntohl(a.s_addr), hosts = (uint32_t)(0xffffffffULL >> c->want.prefix);
     uint32_t n = (own & ~hosts) + 1;
-    taken[own & 0xffff] = true;
-    while (n < (own | hosts) && taken[n & 0xffff]) n++;
+    while (n < (own | hosts) && (n == own || taken[n & 0xffff])) n++;
     if (n >= (own | hosts)) return refuse(c, "no address is free on %s", c->want.bridge);
     a.s_addr = htonl(n);
     c->want.address = inet_ntop(AF_INET, &a, free_one, sizeof free_one);
@@ -2476,13 +2466,16 @@ static struct {
     const char *directory;    /* where relative paths begin */
 } flags = {.seconds = WAIT_SECONDS, .lines = -1, .filter = ON};
 
-/* The place of a word in a list of them, each with a blank behind it, counted from 0; -1: it is not
- * there. same: strncmp, or strncasecmp for any case. */
+/* The place of a word in a list of them, counted from 0; -1: it is not there. same: strncmp, or
+ * strncasecmp for any case. */
 static int find_word(const char *words, const char *word,
                      int (*same)(const char *one, const char *two, size_t length)) {
     const size_t length = strcspn(word, " ");
-    for (int n = 0; *words && !word[length]; words = strchr(words, ' ') + 1, n++)
-        if (same(words, word, length) == 0 && words[length] == ' ') return n;
+    for (int n = 0; *words && !word[length]; n++, words += strspn(words, " ")) {
+        const size_t end = strcspn(words, " ");
+        if (end == length && same(words, word, length) == 0) return n;
+        words += end;
+    }
     return -1;
 }
 
@@ -2526,6 +2519,9 @@ static void need_lock(struct container *c) {
 /* What there is of a container: its state, and while it runs its first process and its cgroup.
  * False: there is none. */
 static bool open_container(struct container *c, const char *name) {
+    need_lock(c);
+    sweep(c, name);
+    unlock_host(c);
     c->want.name = name;
     c->dir_fd = openat(c->lib_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (c->dir_fd < 0) return false;
@@ -2548,15 +2544,10 @@ static void close_container(struct container *c) {
 /* The container that a command is about, which must be there, and run where that is asked for. */
 static void need_container(struct container *c, const char *name, bool running) {
     check_name("name", name);
-    need_lock(c);
-    sweep(c, name, false);
-    unlock_host(c);
     const bool there = open_container(c, name);
-    if (!there && errno != ENOENT && errno != ENOTDIR && errno != ELOOP)
-        die("container %s: %s", name, strerror(errno));
-    if (!there)
+    if (!there && errno == ENOENT)
         die("there is no container named %s: it does not exist; see container_engine list", name);
-    if (c->pid_fd < 0 && runs(&c->made)) die("container %s: %s", name, strerror(errno));
+    if (!there || (c->pid_fd < 0 && runs(&c->made))) die("container %s: %s", name, strerror(errno));
     if (running && c->pid_fd < 0) die("container not running: %s is %s", name, describe(&c->made));
 }
 
@@ -2571,6 +2562,9 @@ static double cpu_percent(const struct container *c) {
     const long long used = read_use(c, "cpu.stat", "usage_usec");
     return used < 0 || lived <= 0 ? 0 : (double)used / 1e4 / lived;
 }
+
+/* In Part V: as JSON has it. */
+static void put_string(FILE *f, const char *text);
 
 /* A value for people; NULL: there is no such key. */
 static const char *show(const struct container *c, const char *key) {
@@ -2600,31 +2594,21 @@ static void print_json(const struct container *c) {
            describe(&c->made), cpu_percent(c));
     for (const struct field *f = fields; f < fields + COUNT(fields); f++) {
         const char *value = field_text(c, f);
-        printf(f->size ? ",\"%s\":\"" : ",\"%s\":", f->key);
-        if (!f->size) printf("%s", value[0] == '-' ? "null" : value);
-        for (; f->size && *value; value++) printf(strchr("\"\\", *value) ? "\\%c" : "%c", *value);
-        if (f->size) putchar('"');
+        printf(",\"%s\":", f->key);
+        if (f->size)
+            put_string(stdout, value);
+        else
+            fputs(value[0] == '-' ? "null" : value, stdout);
     }
     putchar('}');
 }
 
-/* A row of the list; NULL: its head. */
+/* A row of the list. */
+#define ROW "%-16s %-12s %7s %-15s %-14s %6s %7s/%-7s %4s/%-4s %s\n"
 static void print_row(const struct container *c) {
-    static const struct {
-        const char *title, *key;
-        int width;
-        char end;
-    } columns[] = {
-        {"NAME", "name", -16, ' '},       {"STATUS", "status", -12, ' '},
-        {"PID", "pid", 7, ' '},           {"ADDRESS", "address", -15, ' '},
-        {"STARTED", "started", -14, ' '}, {"CPU", "cpu", 6, ' '},
-        {"MEMORY", "memory", 7, '/'},     {"MAX", "memory_max", -7, ' '},
-        {"PIDS", "pids", 4, '/'},         {"MAX", "pids_max", -4, ' '},
-        {"COMMAND", "command", 0, '\n'},
-    };
-    for (size_t i = 0; i < COUNT(columns); i++)
-        printf("%*s%c", columns[i].width, c ? show(c, columns[i].key) : columns[i].title,
-               columns[i].end);
+    printf(ROW, c->want.name, describe(&c->made), show(c, "pid"), show(c, "address"),
+           show(c, "started"), show(c, "cpu"), show(c, "memory"), show(c, "memory_max"),
+           show(c, "pids"), show(c, "pids_max"), c->made.command);
 }
 
 /* list: everything that runs or has a directory. */
@@ -2633,15 +2617,11 @@ static int list(struct container *c, char **argv) {
     const char *separator = "[";
     const bool rows = !flags.quiet && !flags.json, json = !flags.quiet && flags.json;
     (void)argv;
-    need_lock(c);
     const int count = scandir(c->want.lib_dir, &names, is_container, alphasort);
-    for (int i = 0; i < count; i++) {
-        sweep(c, names[i]->d_name, false);
-        unlinkat(c->lib_fd, names[i]->d_name, AT_REMOVEDIR); /* claimed, and no more */
-    }
-    unlock_host(c);
-    remove_set_aside(c);
-    if (rows) print_row(NULL);
+    if (count < 0 && errno != ENOENT) die("open %s: %s", c->want.lib_dir, strerror(errno));
+    if (rows)
+        printf(ROW, "NAME", "STATUS", "PID", "ADDRESS", "STARTED", "CPU", "MEMORY", "MAX", "PIDS",
+               "MAX", "COMMAND");
     for (int i = 0; i < count; free(names[i++])) {
         if (!open_container(c, names[i]->d_name)) continue; /* gone meanwhile */
         if (flags.quiet) puts(c->want.name);
@@ -2652,6 +2632,7 @@ static int list(struct container *c, char **argv) {
     }
     if (json) puts(*separator == '[' ? "[]" : "]");
     free(names);
+    remove_set_aside(c);
     return 0;
 }
 
