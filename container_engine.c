@@ -2547,7 +2547,8 @@ static void need_container(struct container *c, const char *name, bool running) 
     const bool there = open_container(c, name);
     if (!there && errno == ENOENT)
         die("there is no container named %s: it does not exist; see container_engine list", name);
-    if (!there || (c->pid_fd < 0 && runs(&c->made))) die("container %s: %s", name, strerror(errno));
+    if (!there || ((c->pid_fd < 0 || c->cgroup_fd < 0) && runs(&c->made)))
+        die("container %s: %s", name, strerror(errno));
     if (running && c->pid_fd < 0) die("container not running: %s is %s", name, describe(&c->made));
 }
 
@@ -2735,18 +2736,17 @@ static int open_exec_terminal(struct container *c) {
 /* A program that joins a running container finds the walls there, and only dresses alike. */
 /* clang-format off */
 static const struct step exec_host_steps[] = {
-    {"enter", "joins the container's namespaces", "lsns -p PID", enter, NULL},
+    {"enter", "joins the container's namespaces", "lsns -p PID", enter},
     {"clone", "makes the child, in the container's cgroup", "", clone_child, end_child},
-    {"go", "lets the child become the program", "", go, NULL},
+    {"go", "lets the child become the program", "", go},
     {0},
 };
 static const struct step exec_child_steps[] = {
-    {"join", "enters the container's user namespace", "lsns -p PID", join, NULL},
-    {"terminal", "opens one of the container's", "ls -l /proc/PID/fd", open_exec_terminal, NULL},
-    {"caps", "drops capabilities, and becomes the user", "grep Cap /proc/PID/status",
-     drop_capabilities, NULL},
-    {"seccomp", "filters system calls", "grep Seccomp /proc/PID/status", filter_calls, NULL},
-    {"exec", "closes all files, and becomes the program", "ls -l /proc/PID/fd", execute, NULL},
+    {"join", "enters the container's user namespace", "lsns -p PID", join},
+    {"terminal", "opens one of the container's", "ls -l /proc/PID/fd", open_exec_terminal},
+    {"caps", "drops capabilities, and becomes the user", "grep Cap /proc/PID/status", drop_capabilities},
+    {"seccomp", "filters system calls", "grep Seccomp /proc/PID/status", filter_calls},
+    {"exec", "closes all files, and becomes the program", "ls -l /proc/PID/fd", execute},
     {0},
 };
 /* clang-format on */
@@ -2865,7 +2865,7 @@ static const struct limit {
     double low, high;
 } limits[] = {
     {"cpu.max", "50000 100000", "0123456789.", "", "a number such as 0.5", 0.01, 10000},
-    {"memory.max", "52428800", "0123456789", "K M G ", "a size such as 50M or 1G", 1, 1LL << 50},
+    {"memory.max", "52428800", "0123456789", "K M G", "a size such as 50M or 1G", 1, 1LL << 50},
     {"pids.max", "64", "0123456789", "", "a whole number from 1 on", 1, 1 << 22},
     {.file = "memory.swap.max", .value = "0"},  /* no swap beside the memory limit; */
     {.file = "memory.oom.group", .value = "1"}, /* when it is hit, all die, not a random one */
@@ -2909,50 +2909,30 @@ static void take_variable(const char *option, const char *value, void *to) {
 
 /* HOST:CONTAINER[:ro]; a relative path of the host's is made absolute. */
 static void take_volume(const char *option, const char *value, void *to) {
-    struct mount *m = &it.want.mounts[1];
-    char *host = keep("%s", value), *target = strchr(host, ':');
-    if (target) *target++ = '\0';
-    char *mode = target ? strchr(target, ':') : NULL;
-    if (mode) *mode++ = '\0';
-    (void)to;
+    struct mount *m = to;
+    char *rest = keep("%s", value);
+    const char *host = strsep(&rest, ":"), *target = strsep(&rest, ":");
     if (!*host || !target || target[0] != '/' || !target[strspn(target, "/")] ||
-        strlen(target) >= PATH_MAX || (mode && strcmp(mode, "ro") != 0))
+        strlen(target) >= PATH_MAX || (rest && strcmp(rest, "ro") != 0))
         die("%s '%s': HOST:/CONTAINER or HOST:/CONTAINER:ro is needed", option, value);
     while (m->type) m++;
     if (m == &it.want.mounts[MOUNTS]) die("%s: too many volumes", option);
-    *m = (struct mount){.type = "rbind",
-                        .source = host[0] == '/' ? host : keep("%s/%s", flags.directory, host),
-                        .target = target,
-                        .attributes = MOUNT_ATTR_NODEV | MOUNT_ATTR_IDMAP | (mode ? RDONLY : 0)};
+    if (host[0] != '/') host = keep("%s/%s", flags.directory, host);
+    *m = (struct mount){"rbind", host, target, NULL, MOUNT_ATTR_NODEV | MOUNT_ATTR_IDMAP};
+    if (rest) m->attributes |= RDONLY;
 }
 
 /* A user, and perhaps a group: each a number, or a name that is looked for inside (find_user). */
 static void take_user(const char *option, const char *value, void *to) {
-    struct wanted *w = &it.want;
-    (void)to;
-    char *user = keep("%s", value), *group = strchr(user, ':');
-    if (group) *group++ = '\0';
+    struct wanted *w = to;
+    char *group = keep("%s", value), *user = strsep(&group, ":");
+    if (!*user || (group && !*group)) die("%s '%s': USER or USER:GROUP is needed", option, value);
     w->user = isdigit((unsigned char)*user) ? NULL : user;
     w->uid = w->user ? 0 : (uid_t)parse_whole(option, user, IDS - 1);
     w->gid = w->uid;
-    w->group = group && !isdigit((unsigned char)*group) ? group : !group && w->user ? "" : NULL;
+    w->group = w->user ? "" : NULL;
+    if (group) w->group = isdigit((unsigned char)*group) ? NULL : group;
     if (group && !w->group) w->gid = (gid_t)parse_whole(option, group, IDS - 1);
-    if (!*user || (group && !*group)) die("%s '%s': USER or USER:GROUP is needed", option, value);
-}
-
-static void take_directory(const char *option, const char *value, void *to) {
-    if (value[0] != '/') die("%s '%s': an absolute path is needed", option, value);
-    *(const char **)to = value;
-}
-
-static void take_name(const char *option, const char *value, void *to) {
-    check_name(option, value);
-    *(const char **)to = value;
-}
-
-static void take_text(const char *option, const char *value, void *to) {
-    (void)option;
-    *(const char **)to = value;
 }
 
 static void take_fds(const char *option, const char *value, void *to) {
@@ -2966,9 +2946,8 @@ static void take_whole(const char *option, const char *value, void *to) {
 }
 
 static void take_choice(const char *option, const char *value, void *to) {
-    if (strcmp(value, "on") != 0 && strcmp(value, "off") != 0)
-        die("%s '%s': on or off is needed", option, value);
-    *(int *)to = value[1] == 'n' ? ON : OFF;
+    *(int *)to = find_word("off on", value, strncmp); /* OFF, ON */
+    if (*(int *)to < 0) die("%s '%s': on or off is needed", option, value);
 }
 
 /* In the order of their numbers. capabilities(7) */
@@ -2986,116 +2965,108 @@ static void take_capability(const char *option, const char *value, void *to) {
     const int n = find_word(capability_names, name, strncasecmp);
     if (n < 0 && strcasecmp(value, "all") != 0)
         die("capability '%s' is unknown: see capabilities(7), or use ALL", value);
-    const uint64_t set = n < 0 ? (1ULL << (CAP_LAST_CAP + 1)) - 1 : 1ULL << n;
-    uint64_t *all = to ? to : &it.want.capabilities[BOUNDING]; /* config.json has five sets */
-    *all = strcmp(option, "--cap-add") == 0 ? *all | set : *all & ~set;
+    const uint64_t some = n < 0 ? (1ULL << (CAP_LAST_CAP + 1)) - 1 : 1ULL << n;
+    uint64_t *set = to;
+    *set = strcmp(option, "--cap-add") == 0 ? *set | some : *set & ~some;
 }
 
 /* ---- Options and commands ---------------------------------------------------------------- */
 
 /* In Part IV. */
-static void take_explain(const char *option, const char *value, void *to),
-    take_without(const char *option, const char *value, void *to), leave_out(struct wanted *w);
+static typeof(take_limit) take_explain, take_without;
+static void leave_out(struct wanted *w);
 
 /* An option: its names, most of them docker's, what its value is called (NULL: it has none), the
  * commands that take it, its line in --help (NULL: it is nothing to us), and what it sets: by a
- * function, or to true. */
+ * function, or to its value, or to true. */
 /* clang-format off */
 static const struct option {
     const char *names, *value, *commands, *help;
     void (*take)(const char *option, const char *value, void *to);
     void *to;
 } options[] = {
-    {"--cpus ", "N|max", "run update ", "processors (default 0.5)", take_limit, it.want.settings},
-    {"--memory -m ", "SIZE|max", "run update ", "or with K, M, G (default 50M; no swap)",
+    {"--cpus", "N|max", "run update", "processors (default 0.5)", take_limit, it.want.settings},
+    {"--memory -m", "SIZE|max", "run update", "or with K, M, G (default 50M; no swap)",
      take_limit, &it.want.settings[1]},
-    {"--pids --pids-limit ", "N|max", "run update ", "processes and threads (default 64)",
+    {"--pids --pids-limit", "N|max", "run update", "processes and threads (default 64)",
      take_limit, &it.want.settings[2]},
-    {"-e --env ", "KEY=VALUE", "run exec ", "set an environment variable", take_variable},
-    {"-w --workdir --chdir --cwd ", "DIR", "run exec ", "start in DIR",
-     take_directory, &it.want.cwd},
-    {"-u --user ", "USER[:GROUP]", "run exec ", "as whom: numbers or names inside", take_user},
-    {"-v --volume ", "HOST:CONTAINER[:ro]", "run ", "show a host's file or directory", take_volume},
-    {"-d --detach ", NULL, "run ", "in the background, with a log", NULL, &it.want.detach},
-    {"--name ", "NAME", "run ", "in place of the word <name>", take_name, &it.want.name},
-    {"--hostname ", "NAME", "run ", "default: the container's name", take_name, &it.want.hostname},
-    {"--bridge ", "NAME", "run ", "default: cebr0", take_name, &it.want.bridge},
-    {"--rm ", NULL, "run ", "delete the container's layer when it ends", NULL, &it.want.remove},
-    {"--read-only ", NULL, "run ", "nothing can be written but volumes", NULL, &it.want.read_only},
-    {"--write-through ", NULL, "run ", "write to <rootfs> itself instead of to a layer",
-     NULL, &it.want.write_through},
-    {"--userns ", "on|off", "run ", "map root to an unprivileged user (default: on if possible)",
+    {"-e --env", "KEY=VALUE", "run exec", "set an environment variable", take_variable},
+    {"-w --workdir --chdir --cwd", "DIR", "run exec", "start in DIR", NULL, &it.want.cwd},
+    {"-u --user", "USER[:GROUP]", "run exec", "numbers, or names inside", take_user, &it.want},
+    {"-v --volume", "HOST:CONTAINER[:ro]", "run", "show a host's file or directory",
+     take_volume, &it.want.mounts[1]},
+    {"-d --detach", NULL, "run", "in the background, with a log", NULL, &it.want.detach},
+    {"--name", "NAME", "run", "in place of the word <name>", NULL, &it.want.name},
+    {"--hostname", "NAME", "run", "default: the container's name", NULL, &it.want.hostname},
+    {"--bridge", "NAME", "run", "default: cebr0", NULL, &it.want.bridge},
+    {"--rm", NULL, "run", "delete the container's layer when it ends", NULL, &it.want.remove},
+    {"--read-only", NULL, "run", "nothing can be written but volumes", NULL, &it.want.read_only},
+    {"--write-through", NULL, "run", "write to <rootfs>: no layer", NULL, &it.want.write_through},
+    {"--userns", "on|off", "run", "map root to an unprivileged user (default: on if possible)",
      take_choice, &it.want.users},
-    {"--cap-add ", "CAP", "run ", "one more, or ALL; in the order given", take_capability},
-    {"--cap-drop ", "CAP", "run ", "one less, or ALL", take_capability},
-    {"--seccomp ", "on|off", "run ", "filter system calls (else on)", take_choice, &flags.filter},
-    {"--explain ", NULL, "run exec ", "say what is done, each step and call", take_explain, &it},
-    {"--step ", NULL, "run exec ", "the same, and wait for Enter at each step", take_explain, &it},
-    {"--without ", "WALL,...", "run ", "leave walls out, to see what they do", take_without, &it},
-    {"-i --interactive ", NULL, "run exec start ", NULL, NULL, &flags.ignored},
-    {"-t --tty ", NULL, "run exec ", NULL, NULL, &flags.ignored},
-    {"-a --all ", NULL, "list start ", NULL, NULL, &flags.ignored},
-    {"-q --quiet ", NULL, "list ", "print names only", NULL, &flags.quiet},
-    {"--json ", NULL, "list ", "for programs", NULL, &flags.json},
-    {"-n --tail ", "LINES", "logs ", "only the last ones", take_whole, &flags.lines},
-    {"-f --follow ", NULL, "logs ", "go on until the container ends", NULL, &flags.follow},
-    {"-t --time ", "SECONDS", "stop ", "from TERM to KILL (else 10)", take_whole, &flags.seconds},
-    {"-f --force ", NULL, "delete ", "even while it runs", NULL, &flags.force},
-    {"-f --force ", NULL, "update ", "even below what is in use", NULL, &flags.force},
-    {"--root ", "DIR", "global ", NULL, take_text, &it.want.lib_dir},
-    {"--log ", "FILE", "global ", NULL, take_text, &flags.log},
-    {"--log-format ", "text|json", "global ", NULL, take_text, &flags.log_format},
-    {"--systemd-cgroup ", NULL, "global ", NULL, NULL, &flags.systemd_cgroup},
-    {"--debug ", NULL, "global ", NULL, NULL, &flags.ignored},
-    {"--bundle -b ", "DIR", "run ", NULL, take_text, &flags.bundle},
-    {"--pid-file ", "FILE", "run exec ", NULL, take_text, &flags.pid_file},
-    {"--console-socket ", "FILE", "run exec ", NULL, take_text, &flags.console_socket},
-    {"--no-pivot ", NULL, "run ", NULL, NULL, &it.want.chroot},
-    {"--preserve-fds ", "N", "run exec ", NULL, take_fds, &it.want.kept_fds},
-    {"--process ", "FILE", "exec ", NULL, take_text, &flags.process},
-    {"-d --detach ", NULL, "exec ", NULL, NULL, &it.want.detach},
-    {"--resources ", "FILE", "update ", NULL, take_text, &flags.resources},
-    {"-a --all ", NULL, "kill ", NULL, NULL, &flags.all},
-    {"--format ", "json|table", "list ", NULL, take_text, &flags.format},
+    {"--cap-add", "CAP", "run", "one more, or ALL", take_capability, it.want.capabilities},
+    {"--cap-drop", "CAP", "run", "one less; order counts", take_capability, it.want.capabilities},
+    {"--seccomp", "on|off", "run", "filter system calls (else on)", take_choice, &flags.filter},
+    {"--explain", NULL, "run exec", "say what is done, each step and call", take_explain, &it},
+    {"--step", NULL, "run exec", "the same, and wait for Enter at each step", take_explain, &it},
+    {"--without", "WALL,...", "run", "leave walls out to see what they do", take_without, &it.want},
+    {"-i --interactive -t --tty", NULL, "run exec start", NULL, NULL, &flags.ignored},
+    {"-a --all", NULL, "list start", NULL, NULL, &flags.ignored},
+    {"-q --quiet", NULL, "list", "print names only", NULL, &flags.quiet},
+    {"--json", NULL, "list", "for programs", NULL, &flags.json},
+    {"-n --tail", "LINES", "logs", "only the last ones", take_whole, &flags.lines},
+    {"-f --follow", NULL, "logs", "go on until the container ends", NULL, &flags.follow},
+    {"-t --time", "SECONDS", "stop", "from TERM to KILL (else 10)", take_whole, &flags.seconds},
+    {"-f --force", NULL, "delete update", "even if it runs; even below its use", NULL, &flags.force},
+    {"--root", "DIR", "global", NULL, NULL, &it.want.lib_dir},
+    {"--log", "FILE", "global", NULL, NULL, &flags.log},
+    {"--log-format", "text|json", "global", NULL, NULL, &flags.log_format},
+    {"--systemd-cgroup", NULL, "global", NULL, NULL, &flags.systemd_cgroup},
+    {"--debug", NULL, "global", NULL, NULL, &flags.ignored},
+    {"--bundle -b", "DIR", "run", NULL, NULL, &flags.bundle},
+    {"--pid-file", "FILE", "run exec", NULL, NULL, &flags.pid_file},
+    {"--console-socket", "FILE", "run exec", NULL, NULL, &flags.console_socket},
+    {"--no-pivot", NULL, "run", NULL, NULL, &it.want.chroot},
+    {"--preserve-fds", "N", "run exec", NULL, take_fds, &it.want.kept_fds},
+    {"--process", "FILE", "exec", NULL, NULL, &flags.process},
+    {"-d --detach", NULL, "exec", NULL, NULL, &it.want.detach},
+    {"--resources", "FILE", "update", NULL, NULL, &flags.resources},
+    {"-a --all", NULL, "kill", NULL, NULL, &flags.all},
+    {"--format", "json|table", "list", NULL, NULL, &flags.format},
 };
 
 /* What others have, and this has not: what to do instead. */
 static const char *const hints[][2] = {
-    {"-p -P --publish --publish-all --expose port ", "no ports: the host reaches its address"},
-    {"--network --net --link --ip --dns --add-host ", "the word after <name>: <ip>, auto or none"},
-    {"--privileged ", "--cap-add ALL --seccomp off --userns off comes near"},
-    {"--security-opt ", "see --seccomp, --cap-drop and --userns"},
-    {"--restart ", "nobody starts a container again: systemd(1) could"},
-    {"--pid --ipc --uts --cgroupns --unshare-all --unshare-net --unshare-pid --unshare-user ",
+    {"-p -P --publish --publish-all --expose port", "no ports: the host reaches its address"},
+    {"--network --net --link --ip --dns --add-host", "the word after <name>: <ip>, auto or none"},
+    {"--privileged", "--cap-add ALL --seccomp off --userns off comes near"},
+    {"--security-opt", "see --seccomp, --cap-drop and --userns"},
+    {"--restart", "nobody starts a container again: systemd(1) could"},
+    {"--pid --ipc --uts --cgroupns --unshare-all --unshare-net --unshare-pid --unshare-user",
      "each container has its own; --without leaves one out"},
-    {"--memory-swap --cpu-shares --cpuset-cpus --cpu-quota --ulimit --shm-size --storage-opt ",
+    {"--memory-swap --cpu-shares --cpuset-cpus --cpu-quota --ulimit --shm-size --storage-opt",
      "the limits are --cpus, --memory (there is no swap) and --pids"},
-    {"--mount --tmpfs --bind --ro-bind --dev-bind --device --gpus --volumes-from volume ",
+    {"--mount --tmpfs --bind --ro-bind --dev-bind --device --gpus --volumes-from volume",
      "see -v HOST:/CONTAINER[:ro]"},
-    {"--entrypoint --init ", "what runs, as the first process, are the words after <ip>"},
-    {"--env-file --setenv ", "see -e KEY=VALUE"},
-    {"-f --format --filter --latest -l ", "see list --json, and inspect NAME KEY"},
-    {"-s -9 --signal ", "the signal comes after the name, as in kill NAME TERM"},
-    {"pull push build images image load import login search tag history rmi ",
+    {"--entrypoint --init", "what runs, as the first process, are the words after <ip>"},
+    {"--env-file --setenv", "see -e KEY=VALUE"},
+    {"-f --format --filter --latest -l", "see list --json, and inspect NAME KEY"},
+    {"-s -9 --signal", "the signal comes after the name, as in kill NAME TERM"},
+    {"pull push build images image load import login search tag history rmi",
      "rootfs-fetch.sh makes a rootfs, also from a registry's image"},
-    {"attach wait ", "see logs -f, or exec NAME for a shell inside"},
-    {"cp commit diff export save ", "see -v; inspect NAME layer prints where its files are"},
-    {"top stats ", "see list, and exec NAME top"},
-    {"restart ", "stop NAME, then start NAME"},
-    {"rename ", "delete NAME, and start another"},
-    {"pause unpause ", "see kill NAME STOP, and CONT"},
-    {"network info system ", "see list, env.sh status, env.sh check"},
-    {"container ", "leave that word out"},
-    {"compose pod swarm ", "each container is started by a line of its own"},
+    {"attach wait", "see logs -f, or exec NAME for a shell inside"},
+    {"cp commit diff export save", "see -v; inspect NAME layer prints where its files are"},
+    {"top stats", "see list, and exec NAME top"},
+    {"restart", "stop NAME, then start NAME"},
+    {"rename", "delete NAME, and start another"},
+    {"pause unpause", "see kill NAME STOP, and CONT"},
+    {"network info system", "see list, env.sh status, env.sh check"},
+    {"container", "leave that word out"},
+    {"compose pod swarm", "each container is started by a line of its own"},
 };
 
-static int run(struct container *c, char **argv), exec_in(struct container *c, char **argv),
-    start(struct container *c, char **argv), oci_create(struct container *c, char **argv),
-    oci_start(struct container *c, char **argv), oci_state(struct container *c, char **argv),
-    oci_kill(struct container *c, char **argv), oci_delete(struct container *c, char **argv),
-    oci_run(struct container *c, char **argv), oci_exec(struct container *c, char **argv),
-    freeze(struct container *c, char **argv), oci_update(struct container *c, char **argv),
-    oci_features(struct container *c, char **argv), oci_spec(struct container *c, char **argv);
+static typeof(list) run, exec_in, start, oci_create, oci_start, oci_state, oci_kill, oci_delete,
+    oci_run, oci_exec, freeze, oci_update, oci_features, oci_spec;
 static void open_oci_files(void);
 
 /* A command: its name, other words for it, what follows it, its line in --help, and how many words
@@ -3106,7 +3077,7 @@ static const struct command {
     bool each;
     int (*run)(struct container *c, char **argv);
 } commands[] = {
-    {"list", "ls ps ", "", "containers, and what they use (also: ls, ps)", 0, 1, false, oci_kill},
+    {"list", "ls ps", "", "containers, and what they use (also: ls, ps)", 0, 1, false, oci_kill},
     {"inspect", "", "NAME [KEY]", "all, or one value: inspect c1 address", 1, 2, false, inspect},
     {"exec", "", "NAME [command...]", "another program: exec -u 5 c1 ps", 1, MANY, false, oci_exec},
     {"start", "", "NAME [command...]", "one that ended, as before", 1, MANY, false, oci_start},
@@ -3114,7 +3085,7 @@ static const struct command {
     {"update", "", "NAME", "other limits at once: update --memory 1G c1", 1, 1, false, oci_update},
     {"stop", "", "NAME...", "TERM, and KILL after a while: stop -t 1 c1 c2", 1, MANY, true, stop},
     {"kill", "", "NAME [SIGNAL]", "KILL, or what you name: kill c1 HUP", 1, 2, false, oci_kill},
-    {"delete", "rm ", "NAME...", "the layer, too (also: rm): rm -f c1", 1, MANY, true, oci_delete},
+    {"delete", "rm", "NAME...", "the layer, too (also: rm): rm -f c1", 1, MANY, true, oci_delete},
     /* OCI */
     {"state", "", "ID", "", 1, 1, false, oci_state},
     {"pause", "", "ID", "", 1, 1, false, freeze},
@@ -3122,7 +3093,7 @@ static const struct command {
     {"spec", "", "", "", 0, 0, false, oci_spec},
     {"features", "", "", "", 0, 0, false, oci_features},
     /* The last, which is meant, too, when it is none of these words. */
-    {"run", "create ", "<rootfs> <name> <ip>|auto|none [command...]", "", 3, MANY, false, run},
+    {"run", "create", "<rootfs> <name> <ip>|auto|none [command...]", "", 3, MANY, false, run},
 };
 /* clang-format on */
 
@@ -3194,7 +3165,7 @@ static const char *take_option(const char *command, const char *word, char ***ar
     const bool is_long = word[1] == '-';
     const char *name = keep("%.*s", n, word), *value = word[n] ? word + n + is_long : NULL;
     const struct option *o = find_option(command, word);
-    if (find_word("--help -h ", name, strncmp) >= 0)
+    if (find_word("--help -h", name, strncmp) >= 0)
         print_usage(find_command(command)), exit(flush_output(0));
     if (strcmp(name, "--version") == 0) puts("container_engine " VERSION), exit(flush_output(0));
     if (!o || (is_long && value && !o->value))
@@ -3204,6 +3175,8 @@ static const char *take_option(const char *command, const char *word, char ***ar
     if (o->value && !value) die("option %s: a value is needed, %s", name, o->value);
     if (o->take)
         o->take(name, value, o->to);
+    else if (o->value)
+        *(const char **)o->to = value;
     else
         *(bool *)o->to = true;
     return o->value || !value ? NULL : keep("-%s", value);
@@ -3224,8 +3197,8 @@ static char **take_options(const char *command, char **argv) {
 /* What is there when no option says otherwise. */
 static void set_defaults(struct container *c) {
     struct wanted *w = &c->want;
-    *w = (struct wanted){.bridge = "cebr0", .lib_dir = LIB_DIR, .cwd = "/", .umask = 022};
-    w->hostname = w->address = "";
+    const char *lib_dir = w->lib_dir ? w->lib_dir : LIB_DIR; /* what --root said stays */
+    *w = (struct wanted){.lib_dir = lib_dir, .bridge = "cebr0", .cwd = "/", .umask = 022};
     w->users = AUTO;
     w->capabilities[BOUNDING] = default_capabilities;
     memcpy(&w->mounts[1], default_mounts, sizeof default_mounts);
@@ -3246,6 +3219,7 @@ static void set_defaults(struct container *c) {
 static void complete(struct container *c) {
     struct wanted *w = &c->want;
     const char *term = getenv("TERM"), *lang = getenv("LANG");
+    if (w->cwd[0] != '/') die("-w '%s': an absolute path is needed", w->cwd);
     w->capabilities[EFFECTIVE] = w->capabilities[PERMITTED] =
         w->uid ? 0 : w->capabilities[BOUNDING];
     set_variable("PATH=" STANDARD_PATH, false);
@@ -3263,16 +3237,16 @@ static void take_words(struct container *c, char **argv) {
     if (!w->name && *argv) w->name = *argv++;
     if (!w->name || !*argv || !**argv)
         die("an address is missing: <rootfs> <name> <ip>|auto|none is needed; see --help");
+    if (!w->hostname) w->hostname = w->name;
     check_name("name", w->name);
+    check_name("--hostname", w->hostname);
+    check_name("--bridge", w->bridge);
     w->address = strcmp(*argv, "none") == 0 ? "" : *argv;
     w->argv = argv + 1;
     w->cgroup = keep("container_engine/%s", w->name);
-    if (!w->hostname[0]) w->hostname = w->name;
     if (w->users == OFF) w->namespaces &= ~(uint64_t)CLONE_NEWUSER;
-    w->mounts[0] = (struct mount){.type = "bind",
-                                  .source = w->rootfs,
-                                  .target = "/",
-                                  .attributes = MOUNT_ATTR_NODEV | MOUNT_ATTR_IDMAP};
+    w->mounts[0] =
+        (struct mount){"bind", w->rootfs, "/", NULL, MOUNT_ATTR_NODEV | MOUNT_ATTR_IDMAP};
     for (struct mount *m = w->mounts; m->type; m++) {
         if (!is_bind(m) || m->source[0] == '/') continue;
         if (w->read_only) m->attributes |= RDONLY; /* our own files */
@@ -3340,37 +3314,33 @@ static void run_sealed(void) {
     die("cannot run from a sealed copy in memory: %s", strerror(errno));
 }
 
-/* A number that the bridge has: its flags, or its address or mask, which come in one place. */
-static uint32_t bridge_number(int socket_fd, const char *bridge, unsigned long request) {
-    struct ifreq r = {0};
-    COPY(r.ifr_name, bridge);
-    if (ioctl(socket_fd, request, &r) < 0)
-        die("there is no bridge %s with an address (%s): run `sudo ./env.sh set`, or use none",
-            bridge, strerror(errno));
-    if (request == SIOCGIFFLAGS) return (uint32_t)r.ifr_flags;
-    return ntohl(((struct sockaddr_in *)(void *)&r.ifr_addr)->sin_addr.s_addr);
-}
-
 /* The address must be free for use on the bridge, whose own address is the gateway. */
 static void check_address(struct wanted *w) {
-    const char *text = w->address;
+    static const unsigned long questions[] = {SIOCGIFADDR, SIOCGIFNETMASK, SIOCGIFFLAGS};
+    const bool chosen = strcmp(w->address, "auto") != 0; /* else see look_at_others */
+    uint32_t answers[COUNT(questions)];
     struct in_addr address = {0};
+    struct ifreq r = {0};
     int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    const bool chosen = strcmp(text, "auto") != 0; /* else see look_at_others */
     if (fd < 0) die("socket: %s", strerror(errno));
-    if (chosen && inet_pton(AF_INET, text, &address) != 1)
-        die("address '%s': an IPv4 address such as 192.168.1.2 is needed, auto or none", text);
-    const uint32_t bridge = bridge_number(fd, w->bridge, SIOCGIFADDR);
-    const uint32_t mask = bridge_number(fd, w->bridge, SIOCGIFNETMASK), a = ntohl(address.s_addr);
-    if (!(bridge_number(fd, w->bridge, SIOCGIFFLAGS) & IFF_UP))
-        die("bridge %s is down: run `sudo ./env.sh set`", w->bridge);
+    if (chosen && inet_pton(AF_INET, w->address, &address) != 1)
+        die("address '%s': an IPv4 address such as 192.168.1.2 is needed, auto or none",
+            w->address);
+    COPY(r.ifr_name, w->bridge);
+    for (size_t i = 0; i < COUNT(questions); i++) {
+        if (ioctl(fd, questions[i], &r) < 0)
+            die("there is no bridge %s with an address (%s): run `sudo ./env.sh set`, or use none",
+                w->bridge, strerror(errno));
+        answers[i] = ntohl(((struct sockaddr_in *)(void *)&r.ifr_addr)->sin_addr.s_addr);
+    }
     close_fd(&fd);
+    if (!(r.ifr_flags & IFF_UP)) die("bridge %s is down: run `sudo ./env.sh set`", w->bridge);
+    const uint32_t own = answers[0], mask = answers[1], a = ntohl(address.s_addr);
     w->prefix = __builtin_popcount(mask);
-    inet_ntop(AF_INET, &(struct in_addr){htonl(bridge)}, w->gateway, sizeof w->gateway);
-    if (!chosen) return;
-    if ((a ^ bridge) & mask || a == bridge || (a & ~mask) == 0 || (a | mask) == ~0U)
+    inet_ntop(AF_INET, &(struct in_addr){htonl(own)}, w->gateway, sizeof w->gateway);
+    if (chosen && ((a ^ own) & mask || a == own || (a & ~mask) == 0 || (a | mask) == ~0U))
         die("address %s is not in the bridge's network %s/%lld, or is its gateway or broadcast",
-            text, w->gateway, w->prefix);
+            w->address, w->gateway, w->prefix);
 }
 
 /* Why there can be no user namespace; NULL: there can. Idmapped mounts are needed, and not every
@@ -3458,9 +3428,6 @@ static int start_container(struct container *c) {
 /* exec: a second program, behind the same walls and in the same cgroup as the first. */
 static int exec_in(struct container *c, char **argv) {
     need_container(c, argv[0], true);
-    if (c->cgroup_fd < 0) c->cgroup_fd = open(c->made.cgroup, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (c->cgroup_fd < 0) /* it would run without limits */
-        die("container %s: %s: %s", c->want.name, c->made.cgroup, strerror(errno));
     recall_words(c); /* the user, capabilities and filter that it was started with, */
     memset(c->want.environment, 0, sizeof c->want.environment); /* but not those */
     c->want.cwd = "/";
