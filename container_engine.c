@@ -2189,17 +2189,18 @@ static int serve(struct container *c) {
 
 /* ---- State, and what a killed engine left ------------------------------------------------ */
 
+static char kept[1 << 22], *kept_end = kept;
+
 /* A string that lives as long as we do. */
 __attribute__((format(printf, 1, 2))) static char *keep(const char *format, ...) {
-    static char all[1 << 22], *end = all;
-    const size_t left = (size_t)(all + sizeof all - end);
+    const size_t left = (size_t)(kept + sizeof kept - kept_end);
     va_list args;
     va_start(args, format);
-    const size_t n = (size_t)vsnprintf(end, left, format, args);
+    const size_t n = (size_t)vsnprintf(kept_end, left, format, args);
     va_end(args);
     if (n >= left) die("too many words");
-    end += n + 1;
-    return end - n - 1;
+    kept_end += n + 1;
+    return kept_end - n - 1;
 }
 
 /* The bytes of the UTF-8 character here; 0: it is none. RFC 3629 */
