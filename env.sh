@@ -37,15 +37,24 @@ complain() { printf '%s: %s\n' "$me" "$*" >&2; }
 die() { complain "$@"; exit 1; }
 has() { type -P "$1" >/dev/null; }
 put() { printf '%s\n' "$1" >"$2"; } # TEXT FILE
-has_word() { grep -qsw -- "$1" "$2"; } # WORD FILE
+has_word() { grep -qsw -- "$2" "$1"; } # FILE WORD
 not() { ! "$@"; }
 empty() { [[ -z $* ]]; }
+
+# Those of the words of which it is true.
+those() { # "TEST..." WORD...
+  local word found=''
+  for word in "${@:2}"; do
+    ! $1 "$word" || found+=" $word"
+  done
+  printf '%s' "${found# }"
+}
 
 # What a command says; or, when it fails, the end, in one line.
 run() {
   local said
   said=$("$@" 2>&1) || die "$*: ${said%%$'\n'*}"
-  printf '%s\n' "$said"
+  [[ -z $said ]] || printf '%s\n' "$said"
 }
 
 # Every change goes through here. LOOK is true when it is made, false when it is not, and the end
@@ -59,7 +68,7 @@ make() { # "LOOK..." CMD...
 # The same, and on record before it happens: the words after undo_ that take it back.
 ensure() { $1 || { will "$2" && make "$1" "${@:3}"; }; } # "LOOK..." "UNDO..." CMD...
 will() { [[ -z $looking ]] || exit 1; printf '%s\n' "$*" >>"$journal"; }
-recorded() { [[ ! -e $journal ]] || sed -n "s/^$1=//p" "$journal"; } # BRIDGE|SUBNET|LAN
+recorded() { sed -n "s/^$1=//p" "$journal" 2>/dev/null | grep . || printf '%s' "$2"; } # KEY DEFAULT
 
 # Only looks: is nothing left for that ensure_ function to do?
 stands() { (looking=yes && "ensure_$1") >/dev/null 2>&1; }
@@ -80,37 +89,32 @@ unlock() { rmdir "$home" 2>/dev/null || :; } # fails where there are containers,
 
 # --- what is asked for, what is there -------------------------------------------------------
 
-dotted() { # NUMBER
-  printf '%d.%d.%d.%d' $(($1 >> 24)) $(($1 >> 16 & 255)) $(($1 >> 8 & 255)) $(($1 & 255))
-}
-
 # The environment's word, else the one of the last set, else the source documents'. Sets $prefix
 # and $gateway, too.
 settings() {
   local octet='(0|[1-9][0-9]?|1[0-9][0-9]|2[0-4][0-9]|25[0-5])' a b c d net
-  BRIDGE=${BRIDGE:-$(recorded BRIDGE)} SUBNET=${SUBNET:-$(recorded SUBNET)}
-  LAN=${LAN:-$(recorded LAN)}
-  BRIDGE=${BRIDGE:-cebr0} SUBNET=${SUBNET:-192.168.1.0/24} LAN=${LAN:-closed}
+  BRIDGE=${BRIDGE:-$(recorded BRIDGE cebr0)}
+  SUBNET=${SUBNET:-$(recorded SUBNET 192.168.1.0/24)}
+  LAN=${LAN:-$(recorded LAN closed)}
   [[ $LAN =~ ^(open|closed)$ ]] || die "LAN: ${LAN@Q} is neither open nor closed"
   [[ $BRIDGE =~ ^[A-Za-z0-9][A-Za-z0-9_.-]{0,14}$ ]] ||
     die "BRIDGE: ${BRIDGE@Q} is not 1 to 15 letters, digits, _ . or -, such as cebr0"
-  [[ $SUBNET =~ ^($octet\.){3}$octet/([89]|[12][0-9]|30)$ ]] ||
+  [[ $SUBNET =~ ^$octet\.$octet\.$octet\.$octet/([89]|[12][0-9]|30)$ ]] ||
     die "SUBNET: ${SUBNET@Q} is not a network with 8 to 30 bits, such as 192.168.1.0/24"
-  prefix=${SUBNET#*/}
-  IFS=. read -r a b c d <<<"${SUBNET%/*}"
+  read -r a b c d prefix <<<"${BASH_REMATCH[*]:1}"
   ((a > 0 && a < 224 && a != 127)) || die "SUBNET: $SUBNET is not for hosts: use 10.77.77.0/24"
   net=$(((a << 24 | b << 16 | c << 8 | d) & -1 << (32 - prefix)))
-  [[ $(dotted $net) == "${SUBNET%/*}" ]] ||
-    die "SUBNET: $SUBNET is an address in a network: did you mean $(dotted $net)/$prefix?"
-  gateway=$(dotted $((net + 1)))
+  printf -v net '%d.%d.%d.%d' $((net >> 24)) $((net >> 16 & 255)) $((net >> 8 & 255)) $((net & 255))
+  [[ $net == "${SUBNET%/*}" ]] ||
+    die "SUBNET: $SUBNET is an address in a network: did you mean $net/$prefix?"
+  gateway=$a.$b.$c.$((d + 1))
 }
 
 # What ip lists: from the beginning when the list changed meanwhile, of which ip only says so.
 listed() { # SHOW...
-  local said
-  for _ in {1..20}; do
+  local said='Dump was interrupted'
+  while [[ $said == *'Dump was interrupted'* ]]; do
     said=$(run ip -o -4 "$@") || exit 1 # -e does not get into $( )
-    [[ $said == *'Dump was interrupted'* ]] || break
   done
   [[ -z $said ]] || printf '%s\n' "$said"
 }
@@ -144,20 +148,11 @@ top=/sys/fs/cgroup
 [[ -e $top/cgroup.controllers ]] || top+=/unified
 readonly top cgroup=$top/container_engine
 
-controllers_in() { # FILE
-  local name found=''
-  for name in cpu memory pids io cpuset; do
-    ! has_word "$name" "$1" || found+=" $name"
-  done
-  printf '%s' "${found# }"
-}
-
+controllers_in() { those "has_word $1" cpu memory pids io cpuset; } # FILE
 limits_line() { # FILE: tells which limits there will not be
-  local name lacking=''
-  for name in cpu memory pids; do
-    has_word "$name" "$1" || lacking+=" $name"
-  done
-  [[ -z $lacking ]] || printf 'cgroup v2 has no%s here: no such limits\n' "$lacking"
+  local lacking
+  lacking=$(those "not has_word $1" cpu memory pids)
+  [[ -z $lacking ]] || printf 'cgroup v2 has no %s here: no such limits\n' "$lacking"
 }
 
 # A container runs while its cgroup has a process, or while its engine or its own first process
@@ -177,16 +172,13 @@ running() {
 
 # --- the changes, each next to its undoing --------------------------------------------------
 
-link_is() { # NAME [up | type bridge]
+# Has ip this to say about the link? A link that is not there has nothing.
+link_has() { # NAME WORD...
   local said=''
-  [[ ! -e $conf/$1 ]] || said=$(listed link show dev "$@") || exit 1
-  [[ -n $said ]]
+  [[ ! -e $conf/$1 ]] || said=$(listed -d link show dev "$1" && listed addr show dev "$1") || exit 1
+  [[ $said == *[\ \<,]"${*:2}"[\ \>,]* ]]
 }
-link_has() { # NAME ADDRESS
-  local said=''
-  [[ ! -e $conf/$1 ]] || said=$(listed addr show dev "$1") || exit 1
-  [[ $said == *" inet $2 "* ]]
-}
+there() { link_has "$1" mtu; } # NAME
 
 reads() { [[ ! -e $1 || $(<"$1") == "$2" ]]; } # FILE VALUE; an interface may be gone, and its file
 ensure_sysctl() { # FILE VALUE
@@ -197,22 +189,23 @@ undo_sysctl() { make "reads $1 $2" put "$2" "$1"; }
 # A bridge without an address of its own takes its ports' lowest, which changes as they come and
 # go: containers would lose their gateway for a while.
 ensure_bridge() {
-  local mac address="$BRIDGE $gateway/$prefix"
+  local mac address="$gateway/$prefix"
   # shellcheck disable=SC2086  # four numbers
   printf -v mac '02:ce:%02x:%02x:%02x:%02x' ${gateway//./ }
-  ensure "link_is $BRIDGE" "link $BRIDGE" ip link add "$BRIDGE" address "$mac" type bridge
+  ensure "there $BRIDGE" "link $BRIDGE" ip link add "$BRIDGE" address "$mac" type bridge
   # No container becomes the host's IPv6 router (CVE-2020-13401), on nobody's bridge.
   ensure_sysctl "/proc/sys/net/ipv6/conf/$BRIDGE/accept_ra" 0
-  ensure "link_has $address" "address $address" ip addr add "${address#* }" brd + dev "$BRIDGE"
-  ensure "link_is $BRIDGE up" "up $BRIDGE" ip link set "$BRIDGE" up
+  ensure "link_has $BRIDGE inet $address" "address $BRIDGE $address" \
+    ip addr add "$address" brd + dev "$BRIDGE"
+  ensure "link_has $BRIDGE UP" "up $BRIDGE" ip link set "$BRIDGE" up
 }
-undo_up() { make "not link_is $1 up" ip link set "$1" down; }
-undo_address() { make "not link_has $1 $2" ip addr del "$2" dev "$1"; } # NAME ADDRESS
+undo_up() { make "not link_has $1 UP" ip link set "$1" down; }
+undo_address() { make "not link_has $1 inet $2" ip addr del "$2" dev "$1"; } # NAME ADDRESS
 undo_link() {
   local others=''
   [[ ! -e $conf/$1 ]] || others=$(listed link show master "$1" && listed addr show dev "$1") || exit 1
   [[ -z $others ]] || die "$1 is used by others: ${others%%$'\n'*}"
-  make "not link_is $1" ip link del "$1"
+  make "not there $1" ip link del "$1"
 }
 
 # Writing ip_forward also overwrites the value of every interface, and whether redirects count.
@@ -253,21 +246,40 @@ table_is_ours() {
   [[ $(nft list table ip container_engine 2>/dev/null | sed -En 's/^\t\t([io])/\1/p') == \
     "$nat"$'\n'"$forward" ]]
 }
-table_is_there() {
-  local said
-  said=$(run nft list tables ip) || exit 1
-  grep -qx 'table ip container_engine' <<<"$said"
-}
-undo_table() { make 'not table_is_there' nft delete table ip container_engine; }
+undo_table() { run nft 'add table ip container_engine; delete table ip container_engine'; }
 
-has_rule() { # iptables TABLE CHAIN RULE...
+has_rule() { # IPTABLES CHAIN RULE...
   local said status=0
-  said=$("$1" -w 5 -t "$2" -C "${@:3}" 2>&1) || status=$?
+  said=$("$1" -w 5 -C "${@:2}" 2>&1) || status=$?
   ((status < 3)) || die "$1: ${said%%$'\n'*}" # 1 or 2: not there, or not even its chain
   return "$status"
 }
-ensure_rule() { ensure "has_rule $*" "rule $*" "$1" -w 5 -t "$2" -I "${@:3}"; }
-undo_rule() { make "not has_rule $*" "$1" -w 5 -t "$2" -D "${@:3}"; }
+ensure_rule() { ensure "has_rule $*" "rule $*" "$1" -w 5 -I "${@:2}"; }
+undo_rule() { make "not has_rule $*" "$1" -w 5 -D "${@:2}"; }
+
+# A packet has to pass every filter, even a bridged one when br_netfilter is loaded: what our
+# table accepts another may drop. So the bridge gets a passage through each filter that drops what
+# it does not know, as Docker's and ufw's do. (Docker leaves the chain DOCKER-USER alone.) Only
+# -save looks without making the tables that are not there.
+ensure_rules() {
+  local tool rules chain answers='-m conntrack --ctstate RELATED,ESTABLISHED'
+  ensure_table
+  [[ $LAN == closed ]] || answers=''
+  for tool in iptables-nft iptables-legacy; do
+    has "$tool" || continue
+    rules=$(run "$tool-save")
+    if [[ $rules == *$'\n:DOCKER-USER '* ]]; then
+      chain=DOCKER-USER
+    elif grep -Eq -e '^:FORWARD DROP|^-A FORWARD -j (DROP|REJECT)' <<<"$rules"; then
+      chain=FORWARD
+    else
+      continue
+    fi
+    # shellcheck disable=SC2086  # words
+    ensure_rule "$tool" "$chain" -o "$BRIDGE" $answers -j ACCEPT
+    ensure_rule "$tool" "$chain" -i "$BRIDGE" -j ACCEPT
+  done
+}
 
 # Prints what to do about those that only their owner can open so that they stay open.
 foreign_filters() {
@@ -275,49 +287,12 @@ foreign_filters() {
     $(firewall-cmd --get-zone-of-interface="$BRIDGE" 2>&1) != trusted ]]; then
     printf 'firewall-cmd --zone=trusted --add-interface=%s\n' "$BRIDGE"
   fi
-  ! has nft || nft list ruleset 2>/dev/null | awk -v ours="iifname \"$BRIDGE\" accept" '
+  nft list ruleset 2>/dev/null | awk -v ours="iifname \"$BRIDGE\" accept" '
     $1 == "table" { table = $2 " " $3 }
     $1 == "chain" { chain = table " " $2; closed = 0 }
     /hook forward .*policy drop/ { closed = chain ~ /^(ip|inet) / && chain != "ip filter FORWARD" }
     index($0, ours) { closed = 0 }
     $1 == "}" && closed { print "nft insert rule", chain, ours; closed = 0 }'
-}
-
-# A packet has to pass every filter, even a bridged one when br_netfilter is loaded: what our
-# table accepts another may drop. So the bridge gets a passage through each filter that drops what
-# it does not know, as Docker's and ufw's do. (Docker leaves the chain DOCKER-USER alone.)
-ensure_rules() {
-  local tool rules
-  if has nft; then
-    ensure_table
-  else
-    ensure_rule iptables nat POSTROUTING -s "$SUBNET" ! -o "$BRIDGE" -j MASQUERADE
-    [[ $LAN == open ]] || ensure_rule iptables filter FORWARD ! -i "$BRIDGE" -o "$BRIDGE" \
-      -m conntrack --ctstate INVALID,NEW -j DROP
-    ensure_passage iptables FORWARD
-  fi
-  for tool in iptables-nft iptables-legacy; do
-    rules=''
-    ! filters "$tool" >/dev/null 2>&1 || rules=$(run "$tool" -w 5 -S)
-    if grep -qx -e '-N DOCKER-USER' <<<"$rules"; then
-      ensure_passage "$tool" DOCKER-USER
-    elif grep -Eq -e '^-P FORWARD DROP|^-A FORWARD -j (DROP|REJECT)' <<<"$rules"; then
-      ensure_passage "$tool" FORWARD
-    fi
-  done
-}
-filters() { # iptables-nft|iptables-legacy: only to list a table that is not there makes it
-  has "$1" || return
-  if [[ $1 == *-legacy ]]; then has_word filter /proc/net/ip_tables_names; else
-    ! has nft || nft list table ip filter
-  fi
-}
-ensure_passage() { # iptables CHAIN
-  local answers='-m conntrack --ctstate RELATED,ESTABLISHED'
-  [[ $LAN == closed ]] || answers=''
-  # shellcheck disable=SC2086  # words
-  ensure_rule "$1" filter "$2" -o "$BRIDGE" $answers -j ACCEPT
-  ensure_rule "$1" filter "$2" -i "$BRIDGE" -j ACCEPT
 }
 
 ensure_cgroup() {
@@ -326,14 +301,14 @@ ensure_cgroup() {
   ensure "test -d $cgroup" "cgroup $cgroup" mkdir "$cgroup"
   for file in {"$top","$cgroup"}/cgroup.subtree_control; do
     for name in $(controllers_in "${file%/*}/cgroup.controllers"); do
-      ensure "has_word $name $file" "controller $name $file" put "+$name" "$file"
+      ensure "has_word $file $name" "controller $file $name" put "+$name" "$file"
     done
   done
 }
 # Someone else may have come to use it; then the kernel says EBUSY, and it is theirs now.
-undo_controller() { # NAME FILE
-  ! has_word "$1" "$2" || put "-$1" "$2" 2>/dev/null ||
-    complain "note: $1 stays in $2: others use it now"
+undo_controller() { # FILE NAME
+  ! has_word "$1" "$2" || put "-$2" "$1" 2>/dev/null ||
+    complain "note: $2 stays in $1: others use it now"
 }
 # With it goes what is left of containers that did not end well,
 undo_cgroup() { make "not test -d $1" find "$1" -depth -type d -exec rmdir {} +; }
@@ -342,20 +317,18 @@ undo_cgroup() { make "not test -d $1" find "$1" -depth -type d -exec rmdir {} +;
 undo_names() {
   local dir
   for dir in {"$home","$cgroup"}/*/; do
-    dir=${dir%/}
-    dir=/run/netns/${dir##*/}
+    dir=/run/netns/$(basename "$dir")
     [[ ! -L $dir || -e $dir ]] || rm "$dir"
   done
 }
 
 # Walks the journal back. What cannot be undone does not stop the rest.
 undo_all() {
-  local lines undo failed=0
-  mapfile -t lines < <(tac "$journal")
-  for undo in "${lines[@]}"; do
+  local undo failed=0
+  while read -r -u 3 undo; do
     # shellcheck disable=SC2086  # words
     [[ $undo == *=* ]] || (undo_$undo) || failed=1
-  done
+  done 3< <(tac "$journal")
   ((!failed)) || return 1
   rm "$journal"
   rmdir "$state"
@@ -367,21 +340,21 @@ undo_all() {
 refuse_others() {
   local key was
   for key in BRIDGE SUBNET LAN; do
-    was=$(recorded $key)
-    [[ ${was:-${!key}} == "${!key}" ]] ||
+    was=$(recorded $key "${!key}")
+    [[ $was == "${!key}" ]] ||
       die "set: it stands with $key=$was: run $me clean before you change that"
   done
   was=$(clash_line)
   [[ -z $was ]] || die "SUBNET: $was"
-  has nft || has iptables || die "set: neither nft nor iptables is there: run $me deps"
-  link_is "$BRIDGE" || return 0
-  link_is "$BRIDGE" type bridge || die "BRIDGE: $BRIDGE is there, and is not a bridge"
+  has nft || die "set: nft is not there: run $me deps"
+  there "$BRIDGE" || return 0
+  link_has "$BRIDGE" bridge || die "BRIDGE: $BRIDGE is there, and is not a bridge"
   was=$(listed addr show dev "$BRIDGE" |
     awk -v ours="$gateway/$prefix" '$4 != ours { print $4; exit }')
   [[ -z $was ]] || die "BRIDGE: $BRIDGE has the address $was already: use another name"
 }
 
-set_up() {
+do_set() {
   local found
   lock
   refuse_others
@@ -404,7 +377,7 @@ set_up() {
   printf 'ENV SET DONE.\n'
 }
 
-clean_up() {
+do_clean() {
   local names
   lock
   names=$(running)
@@ -439,13 +412,13 @@ what_stands() {
     verdict may rules "NAT for $SUBNET, LAN $LAN" 'stands rules' "$helps"
 }
 
-status() {
+do_status() {
   what_stands
   printf 'running: %s\n' "$(running | grep . || echo none)"
 }
 
 kernel_since() { printf '%s\n' "$1" "$(uname -r)" | sort -CV; } # MAJOR.MINOR
-overlay_there() { has_word overlay /proc/filesystems || modprobe -qn overlay; }
+overlay_there() { has_word /proc/filesystems overlay || modprobe -qn overlay; }
 
 # By number: overlay, NFS, 9p, FUSE, FAT and SMB cannot be an upper layer.
 holds_layers() {
@@ -454,7 +427,7 @@ holds_layers() {
   [[ ! $(stat -f -c %t "$dir/") =~ ^(794c7630|6969|1021997|65735546|4d44|f[ef]534d42)$ ]]
 }
 
-check() {
+do_check() {
   local what how=may as_root='root inside is root outside'
   local boot='boot with systemd.unified_cgroup_hierarchy=1'
   blocked=0
@@ -477,69 +450,54 @@ check() {
 
   # shellcheck disable=SC2086  # words they are
   what=$(lacking $to_build $to_use | sed -E 's/=[^ ]*//g')
-  [[ " $what " != *" ip "* && $what != *nft* ]] || how=must
+  [[ ! " $what " =~ \ (ip|nft)\  ]] || how=must
   verdict $how tools 'all there' "empty $what" "no $what: $self deps"
   has ip || return "$blocked"
   what=$(clash_line) || what='the routes cannot be read'
   verdict must subnet "$SUBNET" "empty $what" "$what"
-  while read -r what; do
-    verdict may firewall '' false "$what"
-  done < <(foreign_filters)
+  foreign_filters | sed 's/^/FIX  firewall: /'
   what_stands
   return "$blocked"
 }
 
 # --- deps -----------------------------------------------------------------------------------
 
-# Commands (a|b: one of them), headers and files, with Debian's package where it is not called like
-# that. A shell in a container needs to_build alone; what tests need is written in test/deps.
-readonly to_build='gcc stdio.h=libc6-dev linux/bpf.h=linux-libc-dev make ip=iproute2
-  nft|iptables=nftables flock=util-linux'
-readonly to_use='ps=procps ping=iputils-ping curl jq
-  update-ca-certificates|update-ca-trust=ca-certificates tar gzip xz=xz-utils zstd debootstrap gpgv'
+# Commands, headers and files, with the package where it is not called like that. A shell in a
+# container needs to_build alone; what tests need is written in test/deps.
+readonly to_build='gcc stdio.h=glibc-devel linux/bpf.h=kernel-headers make ip=iproute2 nft=nftables
+  flock=util-linux'
+readonly to_use='ps=procps-ng ping=iputils curl jq /etc/ssl/certs=ca-certificates tar gzip xz zstd
+  debootstrap gpgv'
 
-# Who installs, and what others than Debian call it.
-readonly managers='apt-get -q -y -o DPkg::Lock::Timeout=300 --no-install-recommends install|
-dnf -y --setopt=install_weak_deps=False install|ping=iputils xz=xz stdio.h=glibc-devel \
-  linux/bpf.h=kernel-headers ip=iproute ps=procps-ng gpgv=gnupg2
-pacman -Sy --noconfirm --needed|ping=iputils xz=xz stdio.h=glibc linux/bpf.h=linux-api-headers \
-  ps=procps-ng gpgv=gnupg
-apk add --no-cache|ping=iputils xz=xz stdio.h=musl-dev linux/bpf.h=linux-headers
-zypper --non-interactive install --no-recommends|ping=iputils xz=xz stdio.h=glibc-devel \
-  linux/bpf.h=linux-glibc-devel gpgv=gpg2'
+# Who installs, and what they call it otherwise.
+readonly managers='apt-get -q -y -o DPkg::Lock::Timeout=300 --no-install-recommends install|\
+  stdio.h=libc6-dev linux/bpf.h=linux-libc-dev ps=procps ping=iputils-ping xz=xz-utils
+dnf -y --setopt=install_weak_deps=False install|ip=iproute gpgv=gnupg2
+pacman -Sy --noconfirm --needed|stdio.h=glibc linux/bpf.h=linux-api-headers gpgv=gnupg
+apk add --no-cache|stdio.h=musl-dev linux/bpf.h=linux-headers ps=procps
+zypper --non-interactive install --no-recommends|linux/bpf.h=linux-glibc-devel ps=procps gpgv=gpg2'
 
-# Prints those that are not there. What busybox does under another's name is not enough.
-lacking() { # WORD[=PACKAGE]...
-  local word name path found=''
-  for word; do
-    name=${word%%=*}
-    for name in ${name//|/ }; do
-      path=$(type -P "$name") || path=/usr/include/$name
-      [[ $name != /* ]] || path=$name
-      [[ ! -e $path || $name != busybox && $path -ef $(type -P busybox) ]] || continue 2
-    done
-    found+=" $word"
-  done
-  printf '%s' "${found# }"
+# What busybox does under another's name is not enough.
+installed() { # WORD[=PACKAGE]
+  local name=${1%%=*} path
+  path=$(type -P "$name") || path=/usr/include/$name
+  [[ $name != /* ]] || path=$name
+  [[ -e $path && ($name == busybox || ! $path -ef $(type -P busybox)) ]]
 }
-
-package() { # WORD[=PACKAGE] NAME=PACKAGE...: the manager's name for it, else Debian's, else its own
-  local other
-  for other in "${@:2}" "$1"; do
-    [[ ${other%%=*} != "${1%%=*}" ]] || { printf '%s' "${other#*=}"; return; }
-  done
-}
+lacking() { those 'not installed' "$@"; }
 
 # shellcheck disable=SC2086  # all these are words
-deps() { # [test|clients]
+do_deps() { # [test|clients]
   local missing install names word packages='' more='' why='still missing:'
-  [[ -z $1 ]] || more=$(sed -nE "s/^$1(\.$(uname -m))?: //p" "${0%"$me"}test/deps")
+  local -A package
+  [[ $# == 0 ]] || more=$(sed -nE "s/^$1(\.$(uname -m))?: //p" "${0%"$me"}test/deps")
   missing=$(lacking $to_build $to_use $more)
   [[ -n $missing ]] || { printf 'deps: nothing is missing\n'; return; }
   # shellcheck disable=SC2162  # a backslash joins lines
   while IFS='|' read install names && ! has "${install%% *}"; do :; done <<<"$managers"
+  for word in $missing $names; do package[${word%%=*}]=${word#*=}; done
+  for word in $missing; do packages+=" ${package[${word%%=*}]}"; done
   if [[ -n $install ]]; then
-    for word in $missing; do packages+=" $(package "$word" $names)"; done
     export DEBIAN_FRONTEND=noninteractive
     [[ $install != apt-get* ]] || apt-get -q update || complain 'deps: going on with the old lists'
     # A package that is not to be had must not keep out the others.
@@ -551,34 +509,25 @@ deps() { # [test|clients]
   fi
   why+=" $(sed -E 's/=[^ ]*//g' <<<"$missing")"
   # Not everything is needed for a shell in a container, and not everybody has a network.
-  [[ -z $1 && -z $(lacking $to_build) ]] || die "deps: $why"
+  [[ $# == 0 && -z $(lacking $to_build) ]] || die "deps: $why"
   complain "deps: going on; $why"
 }
 
 # --------------------------------------------------------------------------------------------
 
-bad_usage() { usage >&2; exit 2; }
-
 main() {
-  local max=1
   PATH+=:/usr/sbin:/sbin # su leaves them out
   self="sudo bash $0"
   [[ ! $(type -P "$me") -ef $0 ]] || self="sudo $me" # make installed it
-  [[ ${1-} != deps || ! ${2-} =~ ^(test|clients)$ ]] || max=2
-  (($# > 0 && $# <= max)) || bad_usage
-  case $1 in
-    set | clean | deps) ((EUID == 0)) || die "$1: needs root: $self $*" ;;
+  case $* in
+    set | clean | deps | 'deps test' | 'deps clients')
+      ((EUID == 0)) || die "$1: needs root: $self $*" ;;
     status | check) ;;
     help | --help | -h) usage && return ;;
-    *) bad_usage ;;
+    *) usage >&2; exit 2 ;;
   esac
   settings
-  case $1 in
-    set) set_up ;;
-    clean) clean_up ;;
-    deps) deps "${2-}" ;;
-    *) "$1" ;;
-  esac
+  "do_$1" "${@:2}"
 }
 
 main "$@"
