@@ -66,23 +66,17 @@ watched() { [[ -t 1 && -t 2 ]]; }   # somebody looks: bars go to stderr, which m
 # unpack ARCHIVE NEW - GNU tar is safe against its archive as long as NEW is empty at the start: it
 # refuses `..`, strips a leading `/` (in hard links too), and makes links that could lead outside
 # last, when nothing can be written through them any more. So each layer gets a directory of its
-# own. Device members are left out: the engine brings its own /dev.
+# own.
 unpack() {
   [[ $(tar --version) == *GNU* ]] || die "GNU tar is needed; $(sibling) deps installs it"
   mkdir -- "$2"
   # cd, because tar takes a backslash in what follows -C for the beginning of an escape
-  { tar --force-local -tvf "$1" --numeric-owner --quoting-style=literal |
-    sed -nE '/^[bc]/s/^([^ ]+ +){5}//p' >"$WORK/devices" &&
-    ( cd -- "$2" && tar --force-local -xpf "$1" --numeric-owner --warning=no-timestamp \
-      --xattrs --xattrs-include='user.*' --xattrs-include=security.capability \
-      --anchored --no-wildcards --exclude-from="$WORK/devices" )
-  } 2>"$WORK/error" || die "${1##*/} cannot be unpacked: $(last_error)"
+  (cd -- "$2" && tar --force-local -xpf "$1" --numeric-owner --warning=no-timestamp \
+    --xattrs --xattrs-include='user.*' --xattrs-include=security.capability) 2>"$WORK/error" ||
+    die "${1##*/} cannot be unpacked: $(last_error)"
 }
 
-last_error() {
-  sed -E '/Exiting with|not recoverable|Child returned|Removing leading/d' "$WORK/error" |
-    tail -n 1
-}
+last_error() { grep -vE 'Exiting with|not recoverable|Child returned' "$WORK/error" | tail -n 1; }
 
 # merge LAYER ROOT - put an unpacked layer on the tree. A lower layer may have left a link to
 # anywhere (a -> /etc); where this layer has a directory of that name the link gives way to it, as
@@ -127,29 +121,26 @@ from_archive() {
 # one broke off; with a bar for what may be big. CODE is the server's final answer: 2xx when FILE
 # is there.
 fetch() {
-  local url=$1 file=$2 try status errors=$WORK/error options=(--silent --show-error)
-  if [[ $file == */download ]] && watched; then
-    options=(--progress-bar)
-    errors=/dev/stderr
-  fi
+  local url=$1 file=$2 try status said options=(--silent)
+  [[ $file != */download ]] || ! watched || options=(--progress-bar)
   [[ $url != */manifests/* ]] || options+=(--header "Accept: $MANIFESTS")
   [[ ! -e $WORK/token ]] || options+=(--header "@$WORK/token")
   rm -f -- "$file"
-  : >"$WORK/error"
   for try in 1 2 3 4; do
     status=0
-    CODE=$(curl "${options[@]}" --fail --location --globoff --proto "=${url%%:*},https" \
+    said=$(curl "${options[@]}" --fail --location --globoff --proto "=${url%%:*},https" \
       --connect-timeout 20 --speed-limit 100 --speed-time 30 --continue-at - \
-      --dump-header "$WORK/headers" --write-out '%{http_code}' --output "$file" \
-      -- "$url" 2>"$errors") || status=$?
+      --dump-header "$WORK/headers" --write-out '%{http_code} %{errormsg}' --output "$file" \
+      -- "$url") || status=$?
+    CODE=${said%% *}
     case $status:$CODE in
     33:* | 36:* | 22:416) rm -f -- "$file" ;;   # it cannot resume: from the start, then
     22:408 | 22:429 | 22:5??) ;;
     0:* | 22:*) return 0 ;;
     esac
-    (( try == 4 )) || { say "try $try of 4: $(last_error)"; sleep "$((1 << (try - 1)))"; }
+    (( try == 4 )) || { say "try $try of 4: ${said#* }"; sleep "$((1 << (try - 1)))"; }
   done
-  die "cannot fetch $url: $(last_error) (status $status of curl)"
+  die "cannot fetch $url: ${said#* } (status $status of curl)"
 }
 
 # --- images (the registry's HTTP API, version 2) ------------------------------------------------
@@ -249,41 +240,30 @@ from_image() {
 # --- debootstrap --------------------------------------------------------------------------------
 
 from_debootstrap() {
-  local distribution=${SOURCE%%:*} suite mirror='' ID='' VERSION_CODENAME=''
-  local keyring=/usr/share/keyrings/$distribution-archive-keyring.gpg
+  local distribution=${SOURCE%%:*} suite=stable mirror='' output=/dev/null ID=''
+  local keyring=/usr/share/keyrings/$distribution-archive-keyring.gpg VERSION_CODENAME=''
   need debootstrap
   # shellcheck disable=SC1091
   . /etc/os-release
-  suite=${SOURCE#"$distribution"}
-  suite=${suite#:}
+  [[ $distribution != ubuntu ]] || suite=jammy   # the newest that Debian 12's debootstrap knows
   if [[ $ID == "$distribution" ]]; then
-    suite=${suite:-$VERSION_CODENAME}
+    suite=${VERSION_CODENAME:-$suite}
     # shellcheck disable=SC2016
     mirror=$(apt-get indextargets --format '$(LABEL)|$(COMPONENT)|$(REPO_URI)' |
       sed -nE "s/^$distribution\|main\|((https?|file):.*)/\1/Ip" | sed -n 1p)
   fi
-  [[ $suite || $distribution != debian ]] || suite=stable
-  suite=${suite:-jammy}   # the newest that Debian 12's debootstrap knows
+  [[ $SOURCE != *:* ]] || suite=${SOURCE#*:}
   [[ $suite =~ ^[a-z]+$ && -e /usr/share/debootstrap/scripts/$suite && -e $keyring ]] ||
     die "debootstrap knows no suite '$suite', or $keyring, to check the packages with, is missing" \
       "(for an image of a registry write docker.io/library/$SOURCE)"
   say "debootstrap $suite; this takes a minute or more"
+  ! watched || output=/dev/stderr
   # It mounts proc and sys in the new tree: in a mount namespace of its own they cannot stay. Its
   # wget leaves a log where it runs.
   ( cd -- "$WORK" && unshare --mount debootstrap --force-check-gpg --variant=minbase \
     --include=iproute2,iputils-ping,procps "$suite" "$WORK/root" ${mirror:+"$mirror"} 2>&1 ) |
-    tee "$WORK/error" | packages || die "debootstrap: $(last_error)"
+    tee "$WORK/error" | sed -u 's/[[:cntrl:]]/?/g' >"$output" || die "debootstrap: $(last_error)"
   erase "$WORK"/root/var/cache/apt/archives/*.deb
-}
-
-# packages - debootstrap's lines, as one line that changes; for nobody, nothing
-packages() {
-  local verb package n=0
-  while read -r _ verb package _; do
-    [[ ! $verb =~ ^(Retriev|Extract|Unpack|Configur)ing$ ]] || ! watched ||
-      printf '\r\e[K%4d  %s %s' "$((++n))" "$verb" "${package//[^a-z0-9.+-]/}" >&2
-  done
-  ((!n)) || printf '\r\e[K' >&2
 }
 
 # --- host ---------------------------------------------------------------------------------------
@@ -416,22 +396,20 @@ work() {
   { read -r _ || kill -KILL 0; } <&0 &
   "$FROM" </dev/null
   erase "$WORK/root/$MARKER"
-  # devices: debootstrap's, and of an archive those whose names did not fit into a list
+  # no devices, an archive's or debootstrap's: the engine brings its own /dev
   find "$WORK/root" -xdev \( -type b -o -type c \) -delete
   [[ $(ls -A "$WORK/root") ]] || die "there is nothing in $SOURCE"
   printf 'source=%s\ndigest=%s\n' "$(public_source)" "$DIGEST" >"$WORK/root/$MARKER"
 }
 
 clean_up() {
-  local try
+  local tries=0
   set +e   # whatever fails here, the rest is still to be done
   trap '' HUP INT PIPE TERM
   [[ ! $WORKER ]] || { kill -KILL -- "-$WORKER"; wait "$WORKER"; } 2>/dev/null
   if [[ $WORK ]] && put_back; then
-    for try in {1..50}; do   # what is killed may still be ending its last system call
-      erase "$WORK" 2>/dev/null && break
-      sleep 0.1
-    done
+    # what is killed may still be ending its last system call
+    until erase "$WORK" 2>/dev/null || (( ++tries == 50 )); do sleep 0.1; done
   fi
   [[ ! $SIGNAL ]] || say "stopped by signal $SIGNAL; nothing was left behind"
 }
@@ -462,9 +440,8 @@ main() {
   done
   (( ${#arguments[@]} == 2 )) || bad_usage "two arguments are needed, SOURCE and DIR"
   SOURCE=${arguments[0]}
-  [[ $SOURCE && ${arguments[1]} ]] || bad_usage "SOURCE and DIR cannot be empty"
-  [[ ${arguments[*]} != *[[:cntrl:]]* ]] ||
-    bad_usage "SOURCE and DIR cannot have control characters"
+  [[ $SOURCE && ${arguments[1]} && ${arguments[*]} != *[[:cntrl:]]* ]] ||
+    bad_usage "SOURCE and DIR cannot be empty, nor have control characters"
   DIR=$(realpath -m -- "${arguments[1]}")
   [[ $DIR != / ]] || bad_usage "DIR cannot be /"
   PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
