@@ -24,20 +24,20 @@
  *   users     map the child's user ids                     .
  *   network   start ip(8): veth pair, address              .
  *   layer     overlayfs: a writable layer                  .
- *             over the rootfs; send it ---s-->           leave the caller's session and mounts
+ *             over the rootfs; send it ------>           leave the caller's session and mounts
  *                                              mounts    proc, sys, dev, volumes; mask what leaks
  *                                              pivot     change the root, detach the old one
  *                                              hostname  its name, loopback up
  *                                              caps      drop capabilities, become the user
  *                                              seccomp   filter system calls
- *   go        <------ "the walls stand" --s--- exec      wait for the network
+ *   go        <------ WALLS_STAND ------------ exec      wait for the network
  *             wait for ip; plug it in
- *             ------- "go" ---------------s-->
- *             <------ READY --------------p---           just before it becomes the program
+ *             ------- GO -------------------->
+ *             <------ READY ------------------           just before it becomes the program
+ *             <------ end of the connection --           the kernel closes it when it does
  *   (serve: pass terminal, output and signals on; wait for the end)
  *
- * They talk over a socket (s), which can carry descriptors, and a pipe (p), which the kernel closes
- * when the child becomes the program. A child that fails writes the reason into the pipe, and ends.
+ * They talk over a socket, which can carry descriptors. A child that fails says why, and ends.
  *
  * Each host step has an undo. At the end, when a step fails, and when the next command finds that
  * an engine was killed, the same table is walked backwards: nothing is left behind.
@@ -138,7 +138,7 @@ enum {
     WAIT_SECONDS = 10,    /* for a lock, for ip(8), from TERM to KILL: as long as docker waits */
     RECORD = 8192,        /* bytes of struct made in a state file */
     LOG_BYTES = 1 << 20,  /* of a detached container's output; one older file is kept */
-    REPORT_FD = 3,        /* the only descriptor besides 0, 1, 2 that lives until exec */
+    TALK_FD = 3,          /* the only descriptor besides 0, 1, 2 that lives until exec */
 };
 
 /* clang-format off */
@@ -310,9 +310,9 @@ struct made {
     long long remove;               /* whether its directory goes at the end */
 };
 
-/* What the child says in the pipe: one record, smaller than PIPE_BUF, so that it arrives whole. */
+/* What the engine and the child say to each other, in records of this one length. */
 struct report {
-    enum { FAILED = 1, READY } kind;
+    enum { ENDED, FAILED, TREES, WALLS_STAND, GO, READY } kind; /* ENDED: the connection */
     int status; /* FAILED: what the engine is to exit with */
     char step[12], why[240];
 };
@@ -331,7 +331,7 @@ struct container {
     struct wanted want;
     struct made made;
     int lib_fd, dir_fd, cgroup_fd; /* directories: of all containers, its own, its cgroup's */
-    int pid_fd, report_fd, go_fd;  /* the child; our ends of the pipe and of the socket to it */
+    int pid_fd, talk_fd;           /* the child; our end of the socket to it */
     int users_fd, mounts_fd;       /* its namespaces; the mounts live as long as this is open */
     int tree_fds[MOUNTS];          /* the mounts of the rows in want.mounts; the root first */
     int join_fd;                   /* of the command exec: the first process */
@@ -357,7 +357,7 @@ struct container {
 
 /* clang-format off */
 static const struct container blank = {
-    .lib_fd = -1, .dir_fd = -1, .cgroup_fd = -1, .pid_fd = -1, .report_fd = -1, .go_fd = -1,
+    .lib_fd = -1, .dir_fd = -1, .cgroup_fd = -1, .pid_fd = -1, .talk_fd = -1,
     .users_fd = -1, .mounts_fd = -1, .tree_fds = {[0 ... MOUNTS - 1] = -1}, .join_fd = -1,
     .stdio = {-1, -1, -1}, .ours = {-1, -1, -1}, .terminal_fd = -1, .slave_fd = -1,
     .signal_fd = -1, .log_fd = -1, .running_fd = -1, .made = {.status = -1},
@@ -444,13 +444,43 @@ __attribute__((format(printf, 3, 4))) static int did(struct container *c, long r
 #define fail(c, ...)   did(c, -1, __VA_ARGS__)
 #define refuse(c, ...) (errno = 0, fail(c, __VA_ARGS__))
 
+/*
+ * A record over a socket, and descriptors with it: send it, or receive one where its kind is not
+ * set. Returns 0 at the end of the connection; -1. Of descriptors that do not come, the old numbers
+ * stay in fds. unix(7)
+ */
+static ssize_t pass(int socket_fd, struct report *r, int *fds, size_t count) {
+    union {
+        struct cmsghdr header;
+        char bytes[CMSG_SPACE(sizeof(int) * MOUNTS)];
+    } u = {.header = {CMSG_LEN(sizeof(int) * count), SOL_SOCKET, SCM_RIGHTS}};
+    struct iovec record = {r, sizeof *r};
+    struct msghdr m = {.msg_iov = &record, .msg_iovlen = 1};
+    if (count) {
+        m.msg_control = &u;
+        m.msg_controllen = CMSG_SPACE(sizeof(int) * count);
+        memcpy(CMSG_DATA(&u.header), fds, sizeof(int) * count);
+    }
+    if (r->kind) return sendmsg(socket_fd, &m, MSG_NOSIGNAL);
+    const ssize_t n = recvmsg(socket_fd, &m, MSG_CMSG_CLOEXEC);
+    if (n < 0 && errno == ECONNRESET) return 0; /* it ended before it had heard everything */
+    if (n > 0 && m.msg_flags & MSG_CTRUNC) return errno = EMFILE, -1;
+    if (n > 0 && m.msg_controllen)
+        memcpy(fds, CMSG_DATA(&u.header), u.header.cmsg_len - CMSG_LEN(0));
+    return n;
+}
+
+static ssize_t say(int socket_fd, int kind, int *fds, size_t count) {
+    struct report r = {.kind = kind};
+    return pass(socket_fd, &r, fds, count);
+}
+
 /* The child cannot undo anything, and need not: it says why, and ends. */
 static _Noreturn void give_up(struct container *c) {
     c->report.kind = FAILED;
     COPY(c->report.step, c->step);
-    const struct report last = c->report;
-    const ssize_t n = write(c->report_fd, &last, sizeof last);
-    _exit(n < 0 ? ENGINE_FAILED : c->report.status);
+    struct report last = c->report;
+    _exit(pass(c->talk_fd, &last, NULL, 0) < 0 ? ENGINE_FAILED : last.status);
 }
 
 #define must(c, ...)         (did(c, __VA_ARGS__) < 0 ? give_up(c) : (void)0)
@@ -652,32 +682,6 @@ static int await_program(struct container *c, int seconds) {
     return status ? refuse(c, "%s failed: %s", p->argv[0], said[0] ? said : "silently") : 0;
 }
 
-/*
- * Descriptors over a socket, with a byte that says what for: send them, or receive (what is 0).
- * Returns the byte; 0 at the end of the connection; -1. Of descriptors that do not come, the old
- * numbers stay in fds. unix(7)
- */
-static int pass_fds(int socket_fd, char what, int *fds, size_t count) {
-    union {
-        struct cmsghdr header;
-        char bytes[CMSG_SPACE(sizeof(int) * MOUNTS)];
-    } u = {.header = {CMSG_LEN(sizeof(int) * count), SOL_SOCKET, SCM_RIGHTS}};
-    char byte = what;
-    struct iovec one = {&byte, 1};
-    struct msghdr m = {.msg_iov = &one, .msg_iovlen = 1};
-    if (count) {
-        m.msg_control = &u;
-        m.msg_controllen = CMSG_SPACE(sizeof(int) * count);
-        memcpy(CMSG_DATA(&u.header), fds, sizeof(int) * count);
-    }
-    if (what) return sendmsg(socket_fd, &m, MSG_NOSIGNAL) < 0 ? -1 : what;
-    const ssize_t n = recvmsg(socket_fd, &m, MSG_CMSG_CLOEXEC);
-    if (n <= 0) return (int)n;
-    if (m.msg_flags & MSG_CTRUNC) return errno = EMFILE, -1;
-    if (fds && m.msg_controllen) memcpy(fds, CMSG_DATA(&u.header), u.header.cmsg_len - CMSG_LEN(0));
-    return byte;
-}
-
 /* ---- 4. The two tables, and the drivers that walk them ----------------------------------- */
 
 static int claim(struct container *c), make_cgroup(struct container *c),
@@ -689,8 +693,7 @@ static int leave_host(struct container *c), place_mounts(struct container *c),
     pivot(struct container *c), set_hostname(struct container *c),
     drop_capabilities(struct container *c), filter_calls(struct container *c),
     execute(struct container *c);
-static int serve(struct container *c), hear_child(struct container *c),
-    child_died(struct container *c);
+static int serve(struct container *c), child_died(struct container *c);
 
 static const struct step host_steps[] = {
     {"claim", "takes the name and the address, so that nobody else gets them",
@@ -785,12 +788,12 @@ static int reset_inherited(struct container *c, uint64_t ignored) {
 /* A step of ours failed. Was it because the child had failed before? Then it has said why, or is
  * gone: that is the reason to tell, not ours. (After READY, its end is no failure.) */
 static void prefer_reason_of_child(struct container *c) {
-    struct report said;
-    struct pollfd p = {c->report_fd, POLLIN, 0};
+    struct report said = {0};
+    struct pollfd p = {c->talk_fd, POLLIN, 0};
     if (c->report.kind || c->pid_fd < 0 || poll(&p, 1, 0) <= 0) return;
-    const ssize_t length = read(c->report_fd, &said, sizeof said);
-    if (length == sizeof said && said.kind == FAILED) c->report = said;
-    if (length == 0) child_died(c);
+    if (pass(c->talk_fd, &said, NULL, 0) < 0) return;
+    if (said.kind == FAILED) c->report = said;
+    if (said.kind == ENDED) child_died(c);
 }
 
 /* The engine: all steps; when one fails, it is said why, and they are undone. Returns 0, or the
@@ -1053,7 +1056,7 @@ static int open_stdio(struct container *c) {
         }
         const bool same = s[i].st_dev == s[1].st_dev && s[i].st_ino == s[1].st_ino;
         if (i == 2 && c->stdio[1] >= 0 && (same || c->want.detach)) { /* as 2>&1, in order */
-            c->stdio[2] = fcntl(c->stdio[1], F_DUPFD_CLOEXEC, REPORT_FD);
+            c->stdio[2] = fcntl(c->stdio[1], F_DUPFD_CLOEXEC, TALK_FD);
             return c->stdio[2] < 0 ? fail(c, "dup") : 0;
         }
         if (pipe2(ends, O_CLOEXEC) < 0) return fail(c, "pipe");
@@ -1085,13 +1088,12 @@ static int clone_child(struct container *c) {
     const bool quota = users && c->want.settings->file; /* not --without limits */
     /* Without an address nobody but the child needs its network: it makes that while we go on. */
     const uint64_t later = c->want.address[0] || c->want.bundle ? 0 : CLONE_NEWNET;
-    int report[2] = {-1, -1}, sockets[2] = {-1, -1};
+    int sockets[2] = {-1, -1};
     pid_t pid = -1;
     if (open_stdio(c) < 0) return -1;
     c->asks = c->want.address[0] || c->has_terminal;
-    if (pipe2(report, O_CLOEXEC) < 0 ||
-        socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets) < 0)
-        fail(c, "pipe");
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets) < 0)
+        fail(c, "socketpair");
     else if (quota && (prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP) < 0 ||
                        setresuid((uid_t)-1, (uid_t)c->made.base, (uid_t)-1) < 0))
         fail(c, "setresuid");
@@ -1101,20 +1103,15 @@ static int clone_child(struct container *c) {
         did(c, pid, "clone3 %s%s", names_of((c->want.namespaces & ~later) | CLONE_INTO_CGROUP),
             pid < 0 && errno == EAGAIN ? " (a limit of processes is reached: see --pids)" : "");
     if (pid == 0) {
-        /* The engine's ends: or the child would never see that the engine died, and the lock would
-         * stay. */
-        close_fd(&report[0]);
+        /* The engine's: or the child would never see that it died, and the lock would stay. */
         close_fd(&sockets[1]);
         close_fd(&c->dir_fd);
         close_fd(&c->lib_fd);
-        c->report_fd = report[1];
-        c->go_fd = sockets[0];
+        c->talk_fd = sockets[0];
         run_child(c);
     }
-    close_fd(&report[1]);
     close_fd(&sockets[0]);
-    c->report_fd = report[0];
-    c->go_fd = sockets[1];
+    c->talk_fd = sockets[1];
     for (int i = 0; i < 3; i++) close_fd(&c->stdio[i]);
     if (quota && (setresuid((uid_t)-1, 0, (uid_t)-1) < 0 || prctl(PR_SET_SECUREBITS, 0) < 0))
         return fail(c, "cannot be root again");
@@ -1143,8 +1140,8 @@ static void end_child(struct container *c) {
         poll(&end, 1, WAIT_SECONDS * 1000);
         waitpid((pid_t)c->made.pid, NULL, WNOHANG);
     }
-    int *const fds[] = {&c->pid_fd,  &c->report_fd, &c->go_fd,       &c->ours[0],
-                        &c->ours[1], &c->ours[2],   &c->terminal_fd, &c->slave_fd};
+    int *const fds[] = {&c->pid_fd,  &c->talk_fd,     &c->ours[0], &c->ours[1],
+                        &c->ours[2], &c->terminal_fd, &c->slave_fd};
     for (size_t i = 0; i < COUNT(fds); i++) close_fd(fds[i]);
     close_trees(c);
 }
@@ -1375,7 +1372,7 @@ static int mount_layer(struct container *c) {
     }
     for (size_t i = 0; w->mounts[i].type; i++)
         if (is_bind(&w->mounts[i])) fds[count++] = c->tree_fds[i];
-    if (pass_fds(c->go_fd, 'm', fds, count) < 0) return fail(c, "the child is gone");
+    if (say(c->talk_fd, TREES, fds, count) < 0) return fail(c, "the child is gone");
     close_trees(c);
     return 0;
 }
@@ -1405,17 +1402,19 @@ static int await(struct container *c, int fd) {
     return fail(c, "cannot wait for the child");
 }
 
-/* The child's next report: FAILED, READY; 0: it ended without a word. */
-static int hear_child(struct container *c) {
-    if (await(c, c->report_fd) < 0) return -1;
-    const ssize_t n = read(c->report_fd, &c->report, sizeof c->report);
-    if (n == sizeof c->report) return (int)c->report.kind;
-    return n < 0 ? fail(c, "cannot hear the child") : 0;
-}
-
 static int child_died(struct container *c) {
     const bool memory = read_use(c, "memory.events", "oom_kill") > 0;
     return refuse(c, "the child died while being set up%s", memory ? ": --memory is too low" : "");
+}
+
+/* Wait until the child says that, perhaps with descriptors. -1: it has failed, or died. */
+static int hear_child(struct container *c, int kind, int *fds, size_t count) {
+    struct report said = {0};
+    if (await(c, c->talk_fd) < 0) return -1;
+    if (pass(c->talk_fd, &said, fds, count) < 0) return fail(c, "cannot hear the child");
+    if (said.kind == FAILED || said.kind == READY) c->report = said;
+    if (said.kind == FAILED) return -1;
+    return (int)said.kind == kind ? 0 : child_died(c);
 }
 
 static void copy_window_size(const struct container *c) {
@@ -1449,22 +1448,20 @@ static int note_start(struct container *c) {
 /*
  * go: the child has made its walls, the network stands: let it become the program.
  *
- *   engine                                      child
- *                  socket  <--- "walls stand" ---  (with its terminal, if it has one)
+ *   engine                           child
+ *              <--- WALLS_STAND ---  (with its terminal, if it has one)
  *   waits for ip
- *                  socket  ---- "go" ----------->
- *                  pipe    <--- READY -----------  just before exec
- *                  pipe    <--- end of file -----  the kernel closes it in exec
+ *              ---- GO ----------->
+ *              <--- READY ---------  just before exec
+ *              <--- ENDED ---------  the kernel closes its end in exec
  *
- * READY and the end of the pipe mean: it runs. READY and a failure: exec failed. The end alone: it
- * was killed. Where neither network nor terminal is waited for, the child need not ask.
+ * READY and the end mean: it runs. READY and a failure: exec failed. The end alone: it was killed.
+ * Where neither network nor terminal is waited for, the child need not ask.
  */
 static int go(struct container *c) {
     if (c->asks) {
         int fds[2] = {-1, -1};
-        if (await(c, c->go_fd) < 0) return -1;
-        const int word = pass_fds(c->go_fd, 0, fds, 2);
-        if (word <= 0) return word < 0 ? fail(c, "hear the child") : child_died(c);
+        if (hear_child(c, WALLS_STAND, fds, 2) < 0) return -1;
         c->terminal_fd = fds[0];
         c->slave_fd = fds[1];
         if (c->has_terminal && fcntl(c->terminal_fd, F_SETFL, O_NONBLOCK) < 0)
@@ -1472,14 +1469,10 @@ static int go(struct container *c) {
         copy_window_size(c);
         /* The second half of that step, under its name; the way back begins here, at go. */
         if (begin(c, "network") < 0 || finish_network(c) < 0 || begin(c, "go") < 0) return -1;
-        if (pass_fds(c->go_fd, 'g', NULL, 0) < 0) return fail(c, "tell the child");
+        if (say(c->talk_fd, GO, NULL, 0) < 0) return fail(c, "tell the child");
     }
-    int said = hear_child(c);
-    if (said == READY) {
-        said = hear_child(c);
-        if (said == 0) return note_start(c);
-    }
-    return said == 0 ? child_died(c) : -1;
+    if (hear_child(c, READY, NULL, 0) < 0 || hear_child(c, ENDED, NULL, 0) < 0) return -1;
+    return note_start(c);
 }
 
 /* ---- 6. The child's steps ---------------------------------------------------------------- */
@@ -1487,9 +1480,10 @@ static int go(struct container *c) {
 /* Wait for the engine's word, and what comes with it. If the engine is gone, the child ends: there
  * is nobody to tell. */
 static void hear_engine(struct container *c, int *fds, size_t count) {
-    const int said = pass_fds(c->go_fd, 0, fds, count);
-    if (said == 0) _exit(ENGINE_FAILED);
-    need(c, said, "hear the engine");
+    struct report word = {0};
+    const ssize_t heard = pass(c->talk_fd, &word, fds, count);
+    if (heard == 0) _exit(ENGINE_FAILED);
+    need(c, heard, "hear the engine");
 }
 
 /* Groups go first, for a mere user may not change them. Whenever user or group ids change, the
@@ -1952,9 +1946,9 @@ static void tell_engine(struct container *c) {
     int fds[] = {c->terminal_fd, c->slave_fd};
     char byte;
     if (c->asks) {
-        need(c, pass_fds(c->go_fd, 'r', fds, c->has_terminal ? 2 : 0), "tell the engine");
+        need(c, say(c->talk_fd, WALLS_STAND, fds, c->has_terminal ? 2 : 0), "tell the engine");
         hear_engine(c, NULL, 0);
-    } else if (recv(c->go_fd, &byte, 1, MSG_DONTWAIT) == 0) {
+    } else if (recv(c->talk_fd, &byte, 1, MSG_DONTWAIT) == 0) {
         _exit(ENGINE_FAILED);
     }
 }
@@ -1968,7 +1962,6 @@ static void tell_engine(struct container *c) {
  */
 static int execute(struct container *c) {
     static char *shell[2];
-    const struct report ready = {.kind = READY};
     char cwd[PATH_MAX], **argv = c->want.argv;
     sigset_t none;
     tell_engine(c);
@@ -1980,11 +1973,11 @@ static int execute(struct container *c) {
         if (c->stdio[i] >= 0) must(c, dup2(c->stdio[i], i), "dup2 %d", i);
     if (c->has_terminal)
         must(c, ioctl(isatty(0) ? 0 : isatty(1) ? 1 : 2, TIOCSCTTY, 0), "ioctl TIOCSCTTY");
-    const int report_fd = REPORT_FD + c->want.kept_fds;
-    if (c->report_fd != report_fd) must(c, dup3(c->report_fd, report_fd, O_CLOEXEC), "dup3");
-    c->report_fd = report_fd;
+    const int last_fd = TALK_FD + c->want.kept_fds;
+    if (c->talk_fd != last_fd) must(c, dup3(c->talk_fd, last_fd, O_CLOEXEC), "dup3");
+    c->talk_fd = last_fd;
     if (!c->want.keep_files) /* --without descriptors */
-        must(c, syscall(SYS_close_range, report_fd + 1, ~0U, 0), "close_range");
+        must(c, syscall(SYS_close_range, last_fd + 1, ~0U, 0), "close_range");
     const int entered = chdir(c->want.cwd);
     must(c, entered, entered < 0 ? "-w %s" : "chdir %s", c->want.cwd);
     const char *inside = getcwd(cwd, sizeof cwd);
@@ -1996,7 +1989,7 @@ static int execute(struct container *c) {
     signal(SIGPIPE, SIG_DFL);
     signal(SIGHUP, SIG_DFL);
     umask(c->want.umask);
-    need(c, write(report_fd, &ready, sizeof ready), "tell the engine");
+    need(c, say(c->talk_fd, READY, NULL, 0), "tell the engine");
     environ = c->want.environment;
     execvp(argv[0], argv);
     return explain_exec(c, argv[0]);
@@ -2773,9 +2766,10 @@ static int update(struct container *c, char **argv) {
 }
 
 /* Wait until the container has ended, and its engine has cleaned up and let go of its lock. */
-static bool wait_gone(struct container *c, long long seconds) {
+static bool wait_gone(struct container *c, long long seconds, bool says) {
     for (long long i = 0; runs(&c->made) || flock(c->dir_fd, LOCK_SH | LOCK_NB) < 0; i++) {
-        if (i == 200) warn("%s: waiting for its end, up to %lld seconds", c->want.name, seconds);
+        if (says && i == 200)
+            warn("%s: waiting for its end, up to %lld seconds", c->want.name, seconds);
         if (i >= seconds * 200 || usleep(5000) < 0) return false;
     }
     return true;
@@ -2783,7 +2777,7 @@ static bool wait_gone(struct container *c, long long seconds) {
 
 static void kill_and_wait(struct container *c) {
     if (c->pid_fd >= 0) sys_pidfd_send_signal(c->pid_fd, SIGKILL);
-    if (!wait_gone(c, WAIT_SECONDS))
+    if (!wait_gone(c, WAIT_SECONDS, false))
         die("the engine of %s, process %lld, does not react: end it, then try again", c->want.name,
             c->made.engine);
 }
@@ -2792,7 +2786,8 @@ static int stop(struct container *c, char **argv) {
     need_container(c, argv[0], true);
     if (!handles_signal(c->made.pid, SIGTERM))
         warn("%s: its first process has no handler for TERM, so it is killed", c->want.name);
-    else if (sys_pidfd_send_signal(c->pid_fd, SIGTERM) == 0 && !wait_gone(c, flags.seconds))
+    else if (sys_pidfd_send_signal(c->pid_fd, SIGTERM) == 0 &&
+             !wait_gone(c, flags.seconds, flags.seconds > 1))
         warn("%s: still there %lld s after TERM, so it is killed", c->want.name, flags.seconds);
     kill_and_wait(c);
     puts(c->want.name);
@@ -3354,7 +3349,7 @@ static const char *without_users(const struct wanted *w) {
     struct statfs f;
     int major = 0, minor = 0;
     if (access("/proc/self/ns/user", F_OK) < 0) return "this kernel has none";
-    uname(&u);
+    if (uname(&u) < 0) die("uname: %s", strerror(errno));
     sscanf(u.release, "%d.%d", &major, &minor);
     if (major * 1000 + minor < 5015) die("Linux 5.15 or newer is needed, not %s", u.release);
     if (!w->write_through && major * 1000 + minor < 5019)
@@ -4704,7 +4699,7 @@ static int tell_manager(struct container *c) {
                               0};
     if (c->has_terminal && w.ws_row) ioctl(c->terminal_fd, TIOCSWINSZ, &w);
     if (c->has_terminal && (fcntl(c->terminal_fd, F_SETFL, 0) < 0 ||
-                            pass_fds(oci.console_fd, 'c', &c->terminal_fd, 1) < 0))
+                            say(oci.console_fd, READY, &c->terminal_fd, 1) < 0))
         return fail(c, "send the terminal");
     if (oci.pid_fd >= 0 && dprintf(oci.pid_fd, "%lld", c->made.pid) < 0)
         return fail(c, "write the pid file");
@@ -4713,8 +4708,7 @@ static int tell_manager(struct container *c) {
 
 /* ready: all walls stand, and the child waits. From here on nobody looks after it. */
 static int await_ready(struct container *c) {
-    if (await(c, c->go_fd) < 0) return -1;
-    if (pass_fds(c->go_fd, 0, &c->terminal_fd, 1) <= 0) return child_died(c);
+    if (hear_child(c, WALLS_STAND, &c->terminal_fd, 1) < 0) return -1;
     if (note_start(c) < 0) return -1;
     c->made.started = 0; /* it only waits for that */
     return write_state(c) < 0 ? fail(c, "cannot write the state") : tell_manager(c);
@@ -4785,10 +4779,10 @@ static int await_start(struct container *c) {
     /* containerd's shim reads what create says until nobody has that pipe open any more. */
     for (int i = 0; i < 3; i++)
         if (c->stdio[i] >= 0) must(c, dup2(c->stdio[i], i), "dup2 %d", i);
-    must(c, pass_fds(c->go_fd, 'r', &c->terminal_fd, c->has_terminal), "tell the engine");
+    must(c, say(c->talk_fd, WALLS_STAND, &c->terminal_fd, c->has_terminal), "tell the engine");
     int fd = accept4(oci.start_fd, NULL, NULL, SOCK_CLOEXEC);
     must(c, fd, "accept");
-    c->report_fd = c->go_fd = fd;
+    c->talk_fd = fd;
     c->asks = false;
     return run_hooks(c, "startContainer", "created");
 }
@@ -4859,13 +4853,12 @@ static bool open_bundle(struct container *c, const char *name, bool running) {
 /* Knock, and hear how it goes on. */
 static int start_created(struct container *c) {
     if (c->made.started) die("container %s has been started already", c->want.name);
-    close_fd(&c->report_fd);
-    c->report_fd = open_socket(start_socket(c), connect);
-    if (c->report_fd < 0) die("container %s cannot be started: %s", c->want.name, strerror(errno));
+    close_fd(&c->talk_fd);
+    c->talk_fd = open_socket(start_socket(c), connect);
+    if (c->talk_fd < 0) die("container %s cannot be started: %s", c->want.name, strerror(errno));
     unlinkat(c->dir_fd, "start", 0);
-    int said = hear_child(c);
-    if (said == READY) said = hear_child(c);
-    if (said != 0) die("%s: %s", c->report.step, c->report.why);
+    if (hear_child(c, READY, NULL, 0) < 0 || hear_child(c, ENDED, NULL, 0) < 0)
+        die("%s: %s", c->report.step, c->report.why);
     c->made.started = time(NULL);
     if (write_state(c) < 0) die("cannot write the state of %s", c->want.name);
     if (run_hooks(c, "poststart", "running") < 0) warn("warning: poststart: %s", c->report.why);

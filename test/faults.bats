@@ -227,7 +227,7 @@ STEPS='claim|cgroup|clone|users|network|layer|go'
 STEPS+='|private|mounts|pivot|hostname|caps|seccomp|exec'
 STEPS+="|-v '.*'|rootfs '.*'|there is no bridge|socket|/proc/self/ns/mnt|/var/lib/container_engine"
 STEPS+='|join|terminal|cannot join c1|container c1|the cgroup of container c1'
-STEPS+='|/dev/null|no cgroup2 on|/proc/sys/kernel/random/boot_id|open /var/lib/container_engine|mkdir /var/lib/container_engine|pipe|fork|cannot tell whether c1 runs|cannot begin|enter|out of memory|neither a command nor a rootfs'
+STEPS+='|/dev/null|no cgroup2 on|/proc/sys/kernel/random/boot_id|open /var/lib/container_engine|mkdir /var/lib/container_engine|pipe|fork|cannot tell whether c1 runs|cannot begin|enter|out of memory|uname|neither a command nor a rootfs'
 
 # How a run must end in which a call failed. Status 125 with one line that names the step and the
 # errno, no layer left; or, where the failure does no harm, as a clean run ends, walls and all.
@@ -549,7 +549,7 @@ strike() { # engine|child|ip MILLISECONDS [SIGNAL]
   soon find_victim "$1"
   kill "-${3-KILL}" "${victim:-$engine}" 2>/dev/null || kill -KILL "$engine"
   # An ip that had just ended did not feel it.
-  ! { [[ $1 == ip ]] && soon over && ! gone "$engine"; } || kill -KILL "$engine"
+  ! { [[ $1 == ip ]] && soon over && ! gone "$engine"; } || kill -KILL "$engine" || gone "$engine"
   ended "$engine"
   count kill
 }
