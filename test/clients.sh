@@ -44,8 +44,8 @@ REPO=$PWD
 #                                          it is one of them
 
 # The short list: create, exec with and without a terminal, limits, a network, and each way to end.
-SHORT='(^| )(podman-(default|terminal|not-found|user|limits|published|connect|exec|exec-terminal|pause'
-SHORT+='|unpause|update|kill|stop|rm)|containerd-(options|detached|exec|kill|delete)'
+SHORT='(^| )(podman-(default|terminal|not-found|user|limits|published|connect|exec|exec-terminal'
+SHORT+='|update|kill|stop|rm)|containerd-(options|detached|exec|kill|delete)'
 SHORT+='|docker-(default|detached|exec|update|stop|rm)) '
 
 lines_podman() {
