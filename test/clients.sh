@@ -427,7 +427,7 @@ main() {
   if [[ ${1-} == record ]]; then
     record "$(realpath -m "${2:?a directory}")"
   else
-    [[ ${1-} != short ]] || { export CE_LINES=$SHORT && shift; }
+    [[ ${1-} != short ]] || { export CE_LINES=${CE_LINES:-$SHORT} && shift; }
     (($#)) || set -- podman containerd docker
     test/vm.sh --timeout 4800 -- test/clients.sh inside "$@"
   fi
