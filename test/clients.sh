@@ -27,8 +27,8 @@ REPO=$PWD
 # NAME | COMMAND. A line with ONLY before its name is for the engine alone, because crun cannot do
 # it; its exit status must be 0. $R is the runtime's name, which outputs show as R; $PORT is a port
 # that no other runtime has; $RT selects the runtime of `docker run`: the engine is docker's default
-# one, so nothing. `tty` gives a command a terminal. In a line that creates a container or executes
-# in one NAME is that of its fixture as well.
+# one, so nothing. `tty` gives a command a terminal, `apart` has its errors last. In a line that
+# creates a container or executes in one NAME is that of its fixture as well.
 #
 # Left out, with crun 1.8.1 and the clients of Debian 12:
 #   podman update --pids-limit, --init     4.3 does not know the one, the other needs catatonit
@@ -50,7 +50,7 @@ SHORT+='|docker-(default|detached|exec|update|stop|rm)) '
 
 lines_podman() {
   cat <<'LINES'
-podman-default    | podman run --rm --network none alpine sh -c "$FACTS; $SCORE; echo err >&2; exit 3"
+podman-default    | apart podman run --rm --network none alpine sh -c "$FACTS; $SCORE; echo err >&2; exit 3"
 podman-terminal   | tty podman run --rm --network none -it alpine sh -c 'tty; test -c /dev/console && echo console; exit 4'
 podman-stdin      | echo text | podman run --rm --network none -i alpine cat
 podman-not-found  | podman run --rm --network none alpine nosuch
@@ -105,7 +105,7 @@ LINES
 
 lines_docker() {
   cat <<'LINES'
-docker-default    | docker run --rm $RT alpine sh -c "$FACTS; ip -o -4 addr show eth0 | sed 's/.*inet //'; echo err >&2; exit 3"
+docker-default    | apart docker run --rm $RT alpine sh -c "$FACTS; ip -o -4 addr show eth0 | sed 's/.*inet //'; echo err >&2; exit 3"
 docker-by-name    | docker run --rm --runtime $R --network none alpine echo here
 docker-terminal   | tty docker run --rm $RT --network none -it alpine sh -c 'tty; exit 4'
 docker-options    | docker run --rm $RT --network none --user 8:1001 --read-only --tmpfs /x --ulimit nofile=100:200 --device /dev/fuse --cap-add SYS_PTRACE --cap-drop CHOWN --memory 64m --cpus 0.5 --pids-limit 50 alpine sh -c "$FACTS; ulimit -Hn; cd /sys/fs/cgroup; cat memory.max cpu.max pids.max"
@@ -151,6 +151,15 @@ export FACTS SERVER SCORE
 
 podman() { command podman --runtime "$R" "$@"; }
 tty() { script -qec "${*@Q}" /dev/null </dev/null; }
+
+# Output and errors come by two ways: which is first differs from run to run.
+apart() {
+  local status=0
+  "$@" 2>"/run/errors-$R" || status=$?
+  cat "/run/errors-$R"
+  return "$status"
+}
+
 connect() { timeout 10 cat <"/dev/tcp/127.0.0.1/$1" | grep .; }
 said() { "$1" logs "$2" 2>&1 | grep -x "$3"; }
 stopped() { ctr task ls | awk -v name="$1" '$1 == name { print $3 }' | grep STOPPED; }
@@ -163,7 +172,7 @@ patiently() {
   done
 }
 
-export -f podman tty connect said stopped patiently
+export -f podman tty apart connect said stopped patiently
 
 # --- in the VM: the clients ---------------------------------------------------------------------
 
