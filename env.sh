@@ -268,13 +268,10 @@ ensure_rules() {
   for tool in iptables-nft iptables-legacy; do
     has "$tool" || continue
     rules=$(run "$tool-save")
-    if [[ $rules == *$'\n:DOCKER-USER '* ]]; then
-      chain=DOCKER-USER
-    elif grep -Eq -e '^:FORWARD DROP|^-A FORWARD -j (DROP|REJECT)' <<<"$rules"; then
-      chain=FORWARD
-    else
-      continue
-    fi
+    chain=''
+    ! grep -Eq '^(:FORWARD DROP|-A FORWARD -j (DROP|REJECT))' <<<"$rules" || chain=FORWARD
+    [[ $rules != *$'\n:DOCKER-USER '* ]] || chain=DOCKER-USER
+    [[ -n $chain ]] || continue
     # shellcheck disable=SC2086  # words
     ensure_rule "$tool" "$chain" -o "$BRIDGE" $answers -j ACCEPT
     ensure_rule "$tool" "$chain" -i "$BRIDGE" -j ACCEPT

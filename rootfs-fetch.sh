@@ -65,8 +65,7 @@ watched() { [[ -t 1 && -t 2 ]]; }   # somebody looks: bars go to stderr, which m
 
 # unpack ARCHIVE NEW - GNU tar is safe against its archive as long as NEW is empty at the start: it
 # refuses `..`, strips a leading `/` (in hard links too), and makes links that could lead outside
-# last, when nothing can be written through them any more. So each layer gets a directory of its
-# own.
+# last, when nothing can be written through them any more. So each layer has a NEW of its own.
 unpack() {
   [[ $(tar --version) == *GNU* ]] || die "GNU tar is needed; $(sibling) deps installs it"
   mkdir -- "$2"
