@@ -224,7 +224,9 @@ each() { # STATUS WORD ARGUMENT... ::: VALUE...
     $'-\e' $'--\e[2J' $'--a\nb' "-$LONG" "--$LONG" -= --=x ---
   each 125 option list @ ::: -x --rm --cpus=1 -f -d --hostname=x -e
   each 125 option inspect @ c1 ::: -q --json -f --rm
-  each 125 option exec @ c1 true ::: -d --rm -v --cpus=1 --json
+  each 125 option exec @ c1 true ::: --rm -v --cpus=1 --json
+  start_idle c0 none
+  bad 125 'option -d' exec -d c0 true # for OCI's alone
   each 125 option update @ c1 ::: -e -f=x --rm -u
   each 125 option stop @ c1 ::: -f -q --rm --cpus=1
   each 125 option kill @ c1 ::: -f -t -9 -TERM
