@@ -116,13 +116,16 @@ MAN = $(DESTDIR)$(PREFIX)/share/man/man8/container_engine.8
 BASH = $(DESTDIR)$(PREFIX)/share/bash-completion/completions/container_engine
 
 install: container_engine ## copy the engine, its two scripts, a man page and completion to $(PREFIX)
-	install -D -m 755 container_engine $(BIN)/container_engine
+	mkdir -p $(BIN)
+	$(CC) $(WARNINGS) $(CFLAGS) $(CPPFLAGS) -DENV_SH='"container_engine-env"' \
+		-DROOTFS_SH='"container_engine-rootfs"' $(STATIC) $(LDFLAGS) container_engine.c \
+		-o $(BIN)/container_engine
 	install -D -m 755 env.sh $(BIN)/container_engine-env
 	install -D -m 755 rootfs-fetch.sh $(BIN)/container_engine-rootfs
 	mkdir -p $(dir $(MAN)) $(dir $(BASH))
 	printenv COMPLETION >$(BASH)
 	! command -v help2man >/dev/null || help2man --no-info --section 8 -o $(MAN) \
-		--name 'a container engine in one file' ./container_engine
+		--name 'a container engine in one file' $(BIN)/container_engine
 
 uninstall: ## take away what install put there
 	rm -f $(BIN)/container_engine $(BIN)/container_engine-env $(BIN)/container_engine-rootfs \

@@ -119,10 +119,14 @@ enum { DETACH = 2 }; /* MNT_DETACH */
 
 /* ---- 2. What a container is made of ------------------------------------------------------ */
 
-#define VERSION           "0.2.0"
-#define LIB_DIR           "/var/lib/container_engine" /* a directory a container */
-#define NETNS_DIR         "/run/netns"                /* where ip-netns(8) looks for names */
-#define STANDARD_PATH     "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+#define VERSION       "0.2.0"
+#define LIB_DIR       "/var/lib/container_engine" /* a directory a container */
+#define NETNS_DIR     "/run/netns"                /* where ip-netns(8) looks for names */
+#define STANDARD_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+#ifndef ENV_SH /* the two scripts, in messages; `make install` gives them other names */
+#define ENV_SH    "./env.sh"
+#define ROOTFS_SH "./rootfs-fetch.sh"
+#endif
 #define COPY(array, text) snprintf(array, sizeof(array), "%s", text)
 #define COUNT(array)      (sizeof(array) / sizeof *(array))
 
@@ -677,7 +681,7 @@ static int await_program(struct container *c, int seconds) {
     if (ready < 0 || lost) return -1;
     if (ready == 0) return refuse(c, "%s did not finish within %d seconds", p->argv[0], seconds);
     if (WIFEXITED(status) && WEXITSTATUS(status) == NOT_FOUND)
-        return refuse(c, "%s cannot be run: is %s installed? (env.sh deps)", p->argv[0],
+        return refuse(c, "%s cannot be run: is %s installed? (" ENV_SH " deps)", p->argv[0],
                       strcmp(p->argv[0], "ip") == 0 ? "iproute2" : "it");
     return status ? refuse(c, "%s failed: %s", p->argv[0], said[0] ? said : "silently") : 0;
 }
@@ -1015,12 +1019,12 @@ static int make_cgroup(struct container *c) {
         }
         if (strcmp(s->value, "max") == 0 && errno == ENOENT) continue; /* there is none */
         if (s->asked || errno != ENOENT)
-            return fail(c, "write %s \"%s\" (see env.sh check)", s->file, s->value);
+            return fail(c, "write %s \"%s\" (see " ENV_SH " check)", s->file, s->value);
         missing = true;
     }
     if (missing)
         warn("warning: this host has no cpu, memory and pids controllers in cgroup v2: the default "
-             "limits are not in force; see env.sh check");
+             "limits are not in force; see " ENV_SH " check");
     return 0;
 }
 
@@ -2337,7 +2341,7 @@ static int lock_host(struct container *c) {
         if (locked && fstat(c->lib_fd, &s) == 0 && s.st_nlink > 0) return 0;
         if (locked) close_fd(&c->lib_fd); /* env.sh clean has removed it, for it was empty */
     }
-    return fail(c, "%s: cannot lock it, another engine or env.sh may hang", dir);
+    return fail(c, "%s: cannot lock it, another engine or " ENV_SH " may hang", dir);
 }
 static void unlock_host(struct container *c) {
     if (c->lib_fd >= 0) flock(c->lib_fd, LOCK_UN);
@@ -2761,7 +2765,7 @@ static int update(struct container *c, char **argv) {
     /* Only now, so that nothing changes when one of them is refused. */
     for (const struct setting *s = c->want.settings; s->file; s++)
         if (s->asked && write_file(c->cgroup_fd, s->file, s->value) < 0)
-            die("cannot write %s: %s; see env.sh check", s->file, strerror(errno));
+            die("cannot write %s: %s; see " ENV_SH " check", s->file, strerror(errno));
     return 0;
 }
 
@@ -3049,14 +3053,14 @@ static const char *const hints[][2] = {
     {"-f --format --filter --latest -l", "see list --json, and inspect NAME KEY"},
     {"-s -9 --signal", "the signal comes after the name, as in kill NAME TERM"},
     {"pull push build images image load import login search tag history rmi",
-     "rootfs-fetch.sh makes a rootfs, also from a registry's image"},
+     ROOTFS_SH " makes a rootfs, also from a registry's image"},
     {"attach wait", "see logs -f, or exec NAME for a shell inside"},
     {"cp commit diff export save", "see -v; inspect NAME layer prints where its files are"},
     {"top stats", "see list, and exec NAME top"},
     {"restart", "stop NAME, then start NAME"},
     {"rename", "delete NAME, and start another"},
     {"pause unpause", "see kill NAME STOP, and CONT"},
-    {"network info system", "see list, env.sh status, env.sh check"},
+    {"network info system", "see list, " ENV_SH " status, " ENV_SH " check"},
     {"container", "leave that word out"},
     {"compose pod swarm", "each container is started by a line of its own"},
 };
@@ -3129,7 +3133,7 @@ static void print_usage(const struct command *about) {
     printf("Usage: container_engine %s [options] %s\n", all ? "[run]" : about->name, about->words);
     puts(all ? "       container_engine COMMAND ...\n\n"
                "Runs a command (default: /bin/bash, else /bin/sh) in a container: isolated from\n"
-               "the host, limited, with the address <ip> on the bridge that `env.sh set` made.\n"
+               "the host, limited, with the address <ip> on the bridge of `" ENV_SH " set`.\n"
              : about->help);
     for (const struct option *o = options; o < options + COUNT(options); o++)
         if (o->help && find_word(o->commands, about->name, strncmp) >= 0)
@@ -3325,12 +3329,13 @@ static void check_address(struct wanted *w) {
     COPY(r.ifr_name, w->bridge);
     for (size_t i = 0; i < COUNT(questions); i++) {
         if (ioctl(fd, questions[i], &r) < 0)
-            die("there is no bridge %s with an address (%s): run `sudo ./env.sh set`, or use none",
+            die("there is no bridge %s with an address (%s): run `sudo " ENV_SH
+                " set`, or use none",
                 w->bridge, strerror(errno));
         answers[i] = ntohl(((struct sockaddr_in *)(void *)&r.ifr_addr)->sin_addr.s_addr);
     }
     close_fd(&fd);
-    if (!(r.ifr_flags & IFF_UP)) die("bridge %s is down: run `sudo ./env.sh set`", w->bridge);
+    if (!(r.ifr_flags & IFF_UP)) die("bridge %s is down: run `sudo " ENV_SH " set`", w->bridge);
     const uint32_t own = answers[0], mask = answers[1], a = ntohl(address.s_addr);
     w->prefix = __builtin_popcount(mask);
     inet_ntop(AF_INET, &(struct in_addr){htonl(own)}, w->gateway, sizeof w->gateway);
@@ -3413,7 +3418,7 @@ static int start_container(struct container *c) {
     this_boot(); /* or nobody could say later who lives */
     errno = ENOENT;
     if (!cgroup_mount()[0])
-        die("no cgroup2 on /sys/fs/cgroup: %s; see env.sh check", strerror(errno));
+        die("no cgroup2 on /sys/fs/cgroup: %s; see " ENV_SH " check", strerror(errno));
     decide_users(c); /* may run us once more, where the user is */
     check_root();
     if (c->want.detach) detach(c);
@@ -3465,7 +3470,7 @@ static int run(struct container *c, char **argv) {
     int fd = realpath(argv[0], rootfs) ? open(rootfs, O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
     if (fd < 0)
         die("neither a command nor a rootfs: '%s': %s; --help knows the commands", argv[0],
-            hint(argv[0], keep("%s; rootfs-fetch.sh makes one", strerror(errno))));
+            hint(argv[0], keep("%s; " ROOTFS_SH " makes one", strerror(errno))));
     close_fd(&fd);
     if (strcmp(rootfs, "/") == 0) die("rootfs '%s': it would be the host's own", argv[0]);
     char *printable = keep("%s", rootfs);

@@ -283,6 +283,24 @@ END
 END
 }
 
+@test "habits: make install: messages name what is there, and uninstall takes exactly that away" {
+  local p=$T/prefix
+  mkdir "$T/source" "$p" && touch "$p/other"
+  cp "$REPO"/{container_engine.c,Makefile,env.sh,rootfs-fetch.sh} "$T/source"
+  try -0 make -C "$T/source" install PREFIX="$p"
+  try -0 "$p/bin/container_engine-rootfs" --help
+  try -0 "$p/bin/container_engine-env" help
+  try -0 bash -c '. "$1"; type _container_engine' bash "$p"/share/bash-completion/completions/*
+  [[ -s $p/share/man/man8/container_engine.8 || -z $(type -P help2man) ]]
+  local ENGINE=$p/bin/container_engine
+  refuses container_engine-rootfs ce pull alpine
+  refuses 'sudo container_engine-env set' ce --bridge br9 "$ALPINE" c1 192.168.1.2 true
+  [[ $(ce --help) != *env.sh* ]]
+  try -1 grep -c rootfs-fetch.sh "$ENGINE"
+  try -0 make -C "$T/source" uninstall PREFIX="$p"
+  [[ $(find "$p" ! -type d) == "$p/other" ]]
+}
+
 @test "habits: at least 120 lines, of which at most 5 are only sent to --help" {
   printf '# habits: %d lines, %d only sent to --help\n' \
     "$(grep -c . "$COUNT_FILE")" "$(grep -c . "$HELP_FILE")" >&3
