@@ -557,8 +557,10 @@ static int open_inside(int dir_fd, char *path, int like_fd, uint64_t resolve) {
         int parent_fd = slash ? open_inside(dir_fd, path, dir_fd, resolve) : dup(dir_fd);
         if (slash) *slash = '/';
         if (parent_fd < 0) return -1;
-        const int made = S_ISDIR(s.st_mode) ? mkdirat(parent_fd, name, 0755)
-                                            : mknodat(parent_fd, name, S_IFREG | 0644, 0);
+        int made = 0;
+        if (*name) /* not between the two of "//" */
+            made = S_ISDIR(s.st_mode) ? mkdirat(parent_fd, name, 0755)
+                                      : mknodat(parent_fd, name, S_IFREG | 0644, 0);
         const bool there = made < 0 && errno == EEXIST; /* a link that leads nowhere */
         if (there) unlinkat(parent_fd, name, 0);
         close_fd(&parent_fd);
