@@ -2400,9 +2400,7 @@ static const struct made *sweep(struct container *c, const char *name) {
     if (m->status >= 0 || m->bundle[0]) return NULL;
     if (has_engine(m)) return m;
     snprintf(m->cgroup, sizeof m->cgroup, "%s/container_engine/%s", cgroup_mount(), name);
-    remove_network(&left);
-    end_child(&left);
-    remove_cgroup(&left);
+    walk_back(&left, &host_steps[1], &host_steps[COUNT(host_steps) - 2]); /* all but claim */
     left.dir_fd = openat(c->lib_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     m->status = 128 + SIGKILL;
     c->swept |= m->remove;
@@ -2455,7 +2453,7 @@ static int look_at_others(struct container *c) {
 
 /* What options ask of a command, and of no container. */
 static struct {
-    bool json, quiet, force, follow, ignored, all, systemd_cgroup;
+    bool explain, step, json, quiet, force, follow, ignored, all, systemd_cgroup;
     /* OCI */
     const char *log, *log_format, *bundle, *pid_file, *console_socket, *process, *resources,
         *format;
@@ -2975,8 +2973,9 @@ static void take_capability(const char *option, const char *value, void *to) {
 /* ---- Options and commands ---------------------------------------------------------------- */
 
 /* In Part IV. */
-static typeof(take_limit) take_explain, take_without;
-static void leave_out(struct wanted *w);
+static void take_without(const char *option, const char *value, void *to),
+    leave_out(struct wanted *w);
+static int tell_call(struct container *c, const char *call, long result);
 
 /* An option: its names, most of them docker's, what its value is called (NULL: it has none), the
  * commands that take it, its line in --help (NULL: it is nothing to us), and what it sets: by a
@@ -3009,8 +3008,8 @@ static const struct option {
     {"--cap-add", "CAP", "run", "one more, or ALL", take_capability, it.want.capabilities},
     {"--cap-drop", "CAP", "run", "one less; order counts", take_capability, it.want.capabilities},
     {"--seccomp", "on|off", "run", "filter system calls (else on)", take_choice, &flags.filter},
-    {"--explain", NULL, "run exec", "say what is done, each step and call", take_explain, &it},
-    {"--step", NULL, "run exec", "the same, and wait for Enter at each step", take_explain, &it},
+    {"--explain", NULL, "run exec", "say what is done, each step and call", NULL, &flags.explain},
+    {"--step", NULL, "run exec", "the same, and wait for Enter at each step", NULL, &flags.step},
     {"--without", "WALL,...", "run", "leave walls out to see what they do", take_without, &it.want},
     {"-i --interactive -t --tty", NULL, "run exec start", NULL, NULL, &flags.ignored},
     {"-a --all", NULL, "list start", NULL, NULL, &flags.ignored},
@@ -3020,6 +3019,7 @@ static const struct option {
     {"-f --follow", NULL, "logs", "go on until the container ends", NULL, &flags.follow},
     {"-t --time", "SECONDS", "stop", "from TERM to KILL (else 10)", take_whole, &flags.seconds},
     {"-f --force", NULL, "delete update", "even if it runs; even below its use", NULL, &flags.force},
+    /* OCI */
     {"--root", "DIR", "global", NULL, NULL, &it.want.lib_dir},
     {"--log", "FILE", "global", NULL, NULL, &flags.log},
     {"--log-format", "text|json", "global", NULL, NULL, &flags.log_format},
@@ -3425,6 +3425,7 @@ static int start_container(struct container *c) {
     check_root();
     if (c->want.detach) detach(c);
     c->child_steps = container_steps;
+    if (flags.explain || flags.step) c->tell = tell_call;
     return walk(c, host_steps);
 }
 
@@ -3434,7 +3435,7 @@ static int exec_in(struct container *c, char **argv) {
     recall_words(c); /* the user, capabilities and filter that it was started with, */
     memset(c->want.environment, 0, sizeof c->want.environment); /* but not those */
     c->want.cwd = "/";
-    c->tell = NULL; /* --explain was said then */
+    flags.explain = flags.step = false; /* these were said then */
     c->want.argv = take_options("exec", flags.words) + 1;
     complete(c);
     c->want.address = "";
@@ -3449,6 +3450,7 @@ static int exec_in(struct container *c, char **argv) {
     c->pid_fd = -1; /* no child of ours yet, and that one is not ours to end */
     close_fd(&c->dir_fd);
     c->child_steps = exec_child_steps;
+    if (flags.explain || flags.step) c->tell = tell_call;
     return walk(c, exec_host_steps);
 }
 
@@ -3555,8 +3557,6 @@ int main(int argc, char **argv) {
 
 /* ---- --explain and --step ---------------------------------------------------------------- */
 
-static bool stepping; /* --step */
-
 /* What is told of a call begins with the name of its man page. Commands that do the same, if they
  * have another name. */
 /* clang-format off */
@@ -3594,7 +3594,7 @@ static int tell_step(struct container *c, const struct step *s, long number, boo
     dprintf(STDERR_FILENO, "%s%-9s %s%ld %-8s %s%s\n", colour, inside ? "CONTAINER" : "HOST",
             c->back ? "back " : "", number, s->name,
             c->back ? "undoes what the step made" : s->about, *colour ? "\033[0m" : "");
-    if (!stepping || c->back) return 0;
+    if (!flags.step || c->back) return 0;
     if (terminal_fd < 0) terminal_fd = open("/dev/tty", O_RDONLY | O_CLOEXEC);
     if (terminal_fd < 0) return fail(c, "--step: a terminal is needed");
     dprintf(STDERR_FILENO, "%10slook from another terminal: %s\n%10sEnter: go on; q: walk back ",
@@ -3622,12 +3622,6 @@ static int tell_call(struct container *c, const char *call, long result) {
             result ? keep("%s = %s", call, answer) : call, name, strcmp(name, "ip") ? 2 : 8,
             same ? ", " : "", same ? same : "");
     return 0;
-}
-
-static void take_explain(const char *option, const char *value, void *to) {
-    (void)value, (void)to;
-    it.tell = tell_call;
-    stepping |= strcmp(option, "--step") == 0;
 }
 
 /* ---- --without --------------------------------------------------------------------------- */
