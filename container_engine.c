@@ -2363,21 +2363,21 @@ static int remove_set_aside(struct container *c) {
     /* clang-format off */
     static const char *const parts[] = { /* files, then directories */
         "state", "hosts", "resolv.conf", "work/work/incompat/volatile/dirty",
-        "work/work/incompat/volatile", "work/work/incompat", "work/work", "work", "lower", "upper", "",
+        "work/work/incompat/volatile", "work/work/incompat", "work/work", "work", "lower", "upper",
     };
     /* clang-format on */
     char *argv[] = {"rm", "-rf", "--one-file-system", "--", NULL, NULL};
     int result = 0;
     DIR *dir = opendir(c->want.lib_dir);
     for (struct dirent *e; dir && (e = readdir(dir)) != NULL;) {
-        bool mounted = false;
         if (strncmp(e->d_name, ".deleted.", 9) != 0) continue;
         argv[4] = keep("%s/%s", c->want.lib_dir, e->d_name);
+        int fd = open(argv[4], O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        bool mounted = false;
         for (size_t i = 0; i < COUNT(parts); i++)
-            mounted |= unlinkat(AT_FDCWD, keep("%s/%s", argv[4], parts[i]),
-                                i < 4 ? 0 : AT_REMOVEDIR) < 0 &&
-                       errno == EBUSY;
-        if (!mounted && access(argv[4], F_OK) < 0) continue;
+            mounted |= unlinkat(fd, parts[i], i < 4 ? 0 : AT_REMOVEDIR) < 0 && errno == EBUSY;
+        close_fd(&fd);
+        if (!mounted && rmdir(argv[4]) == 0) continue;
         if (mounted || start_program(c, argv, "", -1) < 0 || await_program(c, INT_MAX / 1000) < 0)
             result = refuse(c, "%s cannot be emptied: see lsattr(1), findmnt(8)", argv[4]);
     }
@@ -2419,7 +2419,6 @@ static const struct made *sweep(struct container *c, const char *name) {
  */
 static int look_at_others(struct container *c) {
     static bool any, taken[1 << 16];
-    static char free_one[INET_ADDRSTRLEN];
     char *parent = keep("%s/%s", cgroup_mount(), c->want.cgroup);
     struct in_addr a;
     *strrchr(parent, '/') = '\0';
@@ -2444,8 +2443,7 @@ static int look_at_others(struct container *c) {
     uint32_t n = (own & ~hosts) + 1;
     while (n < (own | hosts) && (n == own || taken[n & 0xffff])) n++;
     if (n >= (own | hosts)) return refuse(c, "no address is free on %s", c->want.bridge);
-    a.s_addr = htonl(n);
-    c->want.address = inet_ntop(AF_INET, &a, free_one, sizeof free_one);
+    c->want.address = keep("%s", inet_ntoa((struct in_addr){htonl(n)}));
     return 0;
 }
 
@@ -2742,7 +2740,8 @@ static const struct step exec_host_steps[] = {
 static const struct step exec_child_steps[] = {
     {"join", "enters the container's user namespace", "lsns -p PID", join},
     {"terminal", "opens one of the container's", "ls -l /proc/PID/fd", open_exec_terminal},
-    {"caps", "drops capabilities, and becomes the user", "grep Cap /proc/PID/status", drop_capabilities},
+    {"caps", "drops capabilities, and becomes the user", "grep Cap /proc/PID/status",
+     drop_capabilities},
     {"seccomp", "filters system calls", "grep Seccomp /proc/PID/status", filter_calls},
     {"exec", "closes all files, and becomes the program", "ls -l /proc/PID/fd", execute},
     {0},
@@ -2802,10 +2801,10 @@ static int parse_signal(const char *text) {
     static const char names[] =
         "0 HUP INT QUIT ILL TRAP ABRT BUS FPE KILL USR1 SEGV USR2 PIPE ALRM TERM STKFLT CHLD CONT "
         "STOP TSTP TTIN TTOU URG XCPU XFSZ VTALRM PROF WINCH IO PWR SYS ";
+    const char *name = strncasecmp(text, "SIG", 3) == 0 ? text + 3 : text;
+    const bool digits = isdigit((unsigned char)*text);
     const int number =
-        isdigit((unsigned char)*text)
-            ? (int)parse_whole("signal", text, NSIG - 1)
-            : find_word(names, strncasecmp(text, "SIG", 3) == 0 ? text + 3 : text, strncasecmp);
+        digits ? (int)parse_whole("signal", text, NSIG - 1) : find_word(names, name, strncasecmp);
     if (number <= 0)
         die("signal '%s': a number or a name such as TERM is needed, as in kill NAME TERM", text);
     return number;
@@ -2978,63 +2977,60 @@ static void take_without(const char *option, const char *value, void *to),
 static int tell_call(struct container *c, const char *call, long result);
 
 /* An option: its names, most of them docker's, what its value is called (NULL: it has none), the
- * commands that take it, its line in --help (NULL: it is nothing to us), and what it sets: by a
- * function, or to its value, or to true. */
+ * commands that take it, what it sets, its line in --help (NULL: it is nothing to us), and how the
+ * value gets there (NULL: as it is, or as true). */
 /* clang-format off */
 static const struct option {
-    const char *names, *value, *commands, *help;
-    void (*take)(const char *option, const char *value, void *to);
+    const char *names, *value, *commands;
     void *to;
+    const char *help;
+    void (*take)(const char *option, const char *value, void *to);
 } options[] = {
-    {"--cpus", "N|max", "run update", "processors (default 0.5)", take_limit, it.want.settings},
-    {"--memory -m", "SIZE|max", "run update", "or with K, M, G (default 50M; no swap)",
-     take_limit, &it.want.settings[1]},
-    {"--pids --pids-limit", "N|max", "run update", "processes and threads (default 64)",
-     take_limit, &it.want.settings[2]},
-    {"-e --env", "KEY=VALUE", "run exec", "set an environment variable", take_variable},
-    {"-w --workdir --chdir --cwd", "DIR", "run exec", "start in DIR", NULL, &it.want.cwd},
-    {"-u --user", "USER[:GROUP]", "run exec", "numbers, or names inside", take_user, &it.want},
-    {"-v --volume", "HOST:CONTAINER[:ro]", "run", "show a host's file or directory",
-     take_volume, &it.want.mounts[1]},
-    {"-d --detach", NULL, "run", "in the background, with a log", NULL, &it.want.detach},
-    {"--name", "NAME", "run", "in place of the word <name>", NULL, &it.want.name},
-    {"--hostname", "NAME", "run", "default: the container's name", NULL, &it.want.hostname},
-    {"--bridge", "NAME", "run", "default: cebr0", NULL, &it.want.bridge},
-    {"--rm", NULL, "run", "delete the container's layer when it ends", NULL, &it.want.remove},
-    {"--read-only", NULL, "run", "nothing can be written but volumes", NULL, &it.want.read_only},
-    {"--write-through", NULL, "run", "write to <rootfs>: no layer", NULL, &it.want.write_through},
-    {"--userns", "on|off", "run", "map root to an unprivileged user (default: on if possible)",
-     take_choice, &it.want.users},
-    {"--cap-add", "CAP", "run", "one more, or ALL", take_capability, it.want.capabilities},
-    {"--cap-drop", "CAP", "run", "one less; order counts", take_capability, it.want.capabilities},
-    {"--seccomp", "on|off", "run", "filter system calls (else on)", take_choice, &flags.filter},
-    {"--explain", NULL, "run exec", "say what is done, each step and call", NULL, &flags.explain},
-    {"--step", NULL, "run exec", "the same, and wait for Enter at each step", NULL, &flags.step},
-    {"--without", "WALL,...", "run", "leave walls out to see what they do", take_without, &it.want},
-    {"-i --interactive -t --tty", NULL, "run exec start", NULL, NULL, &flags.ignored},
-    {"-a --all", NULL, "list start", NULL, NULL, &flags.ignored},
-    {"-q --quiet", NULL, "list", "print names only", NULL, &flags.quiet},
-    {"--json", NULL, "list", "for programs", NULL, &flags.json},
-    {"-n --tail", "LINES", "logs", "only the last ones", take_whole, &flags.lines},
-    {"-f --follow", NULL, "logs", "go on until the container ends", NULL, &flags.follow},
-    {"-t --time", "SECONDS", "stop", "from TERM to KILL (else 10)", take_whole, &flags.seconds},
-    {"-f --force", NULL, "delete update", "even if it runs; even below its use", NULL, &flags.force},
+    {"--cpus", "N|max", "run update", it.want.settings, "processors (default 0.5)", take_limit},
+    {"--memory -m", "SIZE|max", "run update", &it.want.settings[1],
+     "or with K, M, G (default 50M; no swap)", take_limit},
+    {"--pids --pids-limit", "N|max", "run update", &it.want.settings[2],
+     "processes and threads (default 64)", take_limit},
+    {"-e --env", "KEY=VALUE", "run exec", NULL, "set an environment variable", take_variable},
+    {"-w --workdir --chdir --cwd", "DIR", "run exec", &it.want.cwd, "start in DIR"},
+    {"-u --user", "USER[:GROUP]", "run exec", &it.want, "as whom: numbers or names", take_user},
+    {"-v --volume", "HOST:CONTAINER[:ro]", "run", &it.want.mounts[1],
+     "show a host's file or directory", take_volume},
+    {"-d --detach", NULL, "run", &it.want.detach, "in the background, with a log"},
+    {"--name", "NAME", "run", &it.want.name, "in place of the word <name>"},
+    {"--hostname", "NAME", "run", &it.want.hostname, "default: the container's name"},
+    {"--bridge", "NAME", "run", &it.want.bridge, "default: cebr0"},
+    {"--rm", NULL, "run", &it.want.remove, "delete the container's layer when it ends"},
+    {"--read-only", NULL, "run", &it.want.read_only, "nothing can be written but volumes"},
+    {"--write-through", NULL, "run", &it.want.write_through, "write to <rootfs>, not a layer"},
+    {"--userns", "on|off", "run", &it.want.users,
+     "map root to an unprivileged user (default: on if possible)", take_choice},
+    {"--cap-add", "CAP", "run", it.want.capabilities, "one more, or ALL", take_capability},
+    {"--cap-drop", "CAP", "run", it.want.capabilities, "one less; order counts", take_capability},
+    {"--seccomp", "on|off", "run", &flags.filter, "filter system calls (else on)", take_choice},
+    {"--explain", NULL, "run exec", &flags.explain, "say what is done, each step and call"},
+    {"--step", NULL, "run exec", &flags.step, "the same, and wait for Enter at each step"},
+    {"--without", "WALL,...", "run", &it.want, "leave walls out to see what they do", take_without},
+    {"-i --interactive -t --tty", NULL, "run exec start", &flags.ignored},
+    {"-a --all", NULL, "list start", &flags.ignored},
+    {"-q --quiet", NULL, "list", &flags.quiet, "print names only"},
+    {"--json", NULL, "list", &flags.json, "for programs"},
+    {"-n --tail", "LINES", "logs", &flags.lines, "only the last ones", take_whole},
+    {"-f --follow", NULL, "logs", &flags.follow, "go on until the container ends"},
+    {"-t --time", "SECONDS", "stop", &flags.seconds, "from TERM to KILL (else 10)", take_whole},
+    {"-f --force", NULL, "delete update", &flags.force, "even if it runs; even below its use"},
     /* OCI */
-    {"--root", "DIR", "global", NULL, NULL, &it.want.lib_dir},
-    {"--log", "FILE", "global", NULL, NULL, &flags.log},
-    {"--log-format", "text|json", "global", NULL, NULL, &flags.log_format},
-    {"--systemd-cgroup", NULL, "global", NULL, NULL, &flags.systemd_cgroup},
-    {"--debug", NULL, "global", NULL, NULL, &flags.ignored},
-    {"--bundle -b", "DIR", "run", NULL, NULL, &flags.bundle},
-    {"--pid-file", "FILE", "run exec", NULL, NULL, &flags.pid_file},
-    {"--console-socket", "FILE", "run exec", NULL, NULL, &flags.console_socket},
-    {"--no-pivot", NULL, "run", NULL, NULL, &it.want.chroot},
-    {"--preserve-fds", "N", "run exec", NULL, take_fds, &it.want.kept_fds},
-    {"--process", "FILE", "exec", NULL, NULL, &flags.process},
-    {"-d --detach", NULL, "exec", NULL, NULL, &it.want.detach},
-    {"--resources", "FILE", "update", NULL, NULL, &flags.resources},
-    {"-a --all", NULL, "kill", NULL, NULL, &flags.all},
-    {"--format", "json|table", "list", NULL, NULL, &flags.format},
+    {"--root", "DIR", "global", &it.want.lib_dir}, {"--log", "FILE", "global", &flags.log},
+    {"--log-format", "text|json", "global", &flags.log_format},
+    {"--systemd-cgroup", NULL, "global", &flags.systemd_cgroup},
+    {"--debug", NULL, "global", &flags.ignored}, {"--bundle -b", "DIR", "run", &flags.bundle},
+    {"--pid-file", "FILE", "run exec", &flags.pid_file},
+    {"--console-socket", "FILE", "run exec", &flags.console_socket},
+    {"--no-pivot", NULL, "run", &it.want.chroot},
+    {"--preserve-fds", "N", "run exec", &it.want.kept_fds, NULL, take_fds},
+    {"--process", "FILE", "exec", &flags.process}, {"-d --detach", NULL, "exec", &it.want.detach},
+    {"--resources", "FILE", "update", &flags.resources}, {"-a --all", NULL, "kill", &flags.all},
+    {"--format", "json|table", "list", &flags.format},
 };
 
 /* What others have, and this has not: what to do instead. */
@@ -3089,10 +3085,8 @@ static const struct command {
     {"kill", "", "NAME [SIGNAL]", "KILL, or what you name: kill c1 HUP", 1, 2, false, oci_kill},
     {"delete", "rm", "NAME...", "the layer, too (also: rm): rm -f c1", 1, MANY, true, oci_delete},
     /* OCI */
-    {"state", "", "ID", "", 1, 1, false, oci_state},
-    {"pause", "", "ID", "", 1, 1, false, freeze},
-    {"resume", "", "ID", "", 1, 1, false, freeze},
-    {"spec", "", "", "", 0, 0, false, oci_spec},
+    {"state", "", "ID", "", 1, 1, false, oci_state}, {"pause", "", "ID", "", 1, 1, false, freeze},
+    {"resume", "", "ID", "", 1, 1, false, freeze}, {"spec", "", "", "", 0, 0, false, oci_spec},
     {"features", "", "", "", 0, 0, false, oci_features},
     /* The last, which is meant, too, when it is none of these words. */
     {"run", "create", "<rootfs> <name> <ip>|auto|none [command...]", "", 3, MANY, false, run},
@@ -3401,7 +3395,6 @@ static void detach(struct container *c) {
         return;
     }
     const ssize_t n = read(running[0], &byte, 1);
-    close(running[0]);
     if (n == 1 && puts(c->want.name) >= 0 && fflush(stdout) == 0) exit(0);
     if (n != 0) { /* running where nobody was told of it is worse than not running */
         warn("cannot tell whether %s runs: %s", c->want.name, strerror(errno));
