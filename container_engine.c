@@ -3052,9 +3052,8 @@ static const char *const hints[][2] = {
     {"-s -9 --signal", "the signal comes after the name, as in kill NAME TERM"},
     {"pull push build images image load import login search tag history rmi",
      ROOTFS_SH " makes a rootfs, also from a registry's image"},
-    {"attach wait", "see logs -f, or exec NAME for a shell inside"},
+    {"attach wait top stats", "see list and logs -f, or exec NAME for a program inside"},
     {"cp commit diff export save", "see -v; inspect NAME layer prints where its files are"},
-    {"top stats", "see list, and exec NAME top"},
     {"restart", "stop NAME, then start NAME"},
     {"rename", "delete NAME, and start another"},
     {"pause unpause", "see kill NAME STOP, and CONT"},
@@ -3320,8 +3319,7 @@ static void check_address(struct wanted *w) {
     int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     if (fd < 0) die("socket: %s", strerror(errno));
     if (chosen && inet_pton(AF_INET, w->address, &address) != 1)
-        die("address '%s': an IPv4 address such as 192.168.1.2 is needed, auto or none",
-            w->address);
+        die("address '%s': one such as 192.168.1.2 (IPv4) is needed, auto or none", w->address);
     COPY(r.ifr_name, w->bridge);
     for (size_t i = 0; i < COUNT(questions); i++) {
         if (ioctl(fd, questions[i], &r) < 0)
@@ -3462,8 +3460,7 @@ static int run(struct container *c, char **argv) {
     if (argv[0] && !argv[1] && (flags.bundle || access("config.json", F_OK) == 0))
         return flags.words[-1][0] == 'c' ? oci_create(c, argv) : oci_run(c, argv);
     if (!argv[0])
-        die("<rootfs> <name> <ip>|auto|none is needed, or a command such as list; see "
-            "container_engine --help");
+        die("<rootfs> <name> <ip>|auto|none is needed, or a command such as list; see --help");
     int fd = realpath(argv[0], rootfs) ? open(rootfs, O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
     if (fd < 0)
         die("neither a command nor a rootfs: '%s': %s; --help knows the commands", argv[0],
