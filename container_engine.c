@@ -318,7 +318,7 @@ struct made {
 struct report {
     enum { ENDED, FAILED, TREES, WALLS_STAND, GO, READY } kind; /* ENDED: the connection */
     int status; /* FAILED: what the engine is to exit with */
-    char step[12], why[240];
+    char step[16], why[240];
 };
 
 /* A program of the host's that runs for us: ip(8), rm(1), a hook. */
@@ -912,6 +912,7 @@ static int write_claim(struct container *c) {
     COPY(m->address, w->address);
     COPY(m->bridge, w->bridge);
     COPY(m->gateway, w->gateway);
+    COPY(m->bundle, w->bundle ? w->bundle : "");
     COPY(m->boot, this_boot());
     snprintf(m->cgroup, sizeof m->cgroup, "%s/%s", cgroup_mount(), w->cgroup);
     m->prefix = w->prefix;
@@ -2560,9 +2561,6 @@ static double cpu_percent(const struct container *c) {
     return used < 0 || lived <= 0 ? 0 : (double)used / 1e4 / lived;
 }
 
-/* In Part V: as JSON has it. */
-static void put_string(FILE *f, const char *text);
-
 /* A value for people; NULL: there is no such key. */
 static const char *show(const struct container *c, const char *key) {
     const struct field *f = find_field(key);
@@ -2586,16 +2584,32 @@ static const char *show(const struct container *c, const char *key) {
                                                             : keep("%s", text);
 }
 
+/* JSON: in the format ' stands for ", and %s for a text, in which nothing moves a cursor. */
+static void put_json(FILE *f, const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    for (const char *p = format; *p; p++) {
+        const char *text = *p == '%' ? va_arg(args, const char *) : "";
+        if (*p == '%')
+            p++;
+        else
+            fputc(*p == '\'' ? '"' : *p, f);
+        for (; *text; text++)
+            if ((unsigned char)*text < ' ' || *text == 0x7f)
+                fprintf(f, "\\u%04x", (unsigned)*text);
+            else
+                fprintf(f, strchr("\"\\", *text) ? "\\%c" : "%c", *text);
+    }
+    va_end(args);
+}
+
 static void print_json(const struct container *c) {
-    printf("{\"name\":\"%s\",\"state\":\"%s\",\"cpu_percent\":%.1f", c->want.name,
-           describe(&c->made), cpu_percent(c));
+    put_json(stdout, "{'name':'%s','state':'%s','cpu_percent':%s", c->want.name, describe(&c->made),
+             keep("%.1f", cpu_percent(c)));
     for (const struct field *f = fields; f < fields + COUNT(fields); f++) {
         const char *value = field_text(c, f);
-        printf(",\"%s\":", f->key);
-        if (f->size)
-            put_string(stdout, value);
-        else
-            fputs(value[0] == '-' ? "null" : value, stdout);
+        if (!f->size && value[0] == '-') value = "null";
+        put_json(stdout, f->size ? ",'%s':'%s'" : ",'%s':%s", f->key, value);
     }
     putchar('}');
 }
@@ -3012,9 +3026,9 @@ static const struct option {
     {"--step", NULL, "run exec", &flags.step, "the same, and wait for Enter at each step"},
     {"--without", "WALL,...", "run", &it.want, "leave walls out to see what they do", take_without},
     {"-i --interactive -t --tty", NULL, "run exec start", &flags.ignored},
-    {"-a --all", NULL, "list start", &flags.ignored},
-    {"-q --quiet", NULL, "list", &flags.quiet, "print names only"},
-    {"--json", NULL, "list", &flags.json, "for programs"},
+    {"-a --all", NULL, "list ps start", &flags.ignored},
+    {"-q --quiet", NULL, "list ps", &flags.quiet, "print names only"},
+    {"--json", NULL, "list ps", &flags.json, "for programs"},
     {"-n --tail", "LINES", "logs", &flags.lines, "only the last ones", take_whole},
     {"-f --follow", NULL, "logs", &flags.follow, "go on until the container ends"},
     {"-t --time", "SECONDS", "stop", &flags.seconds, "from TERM to KILL (else 10)", take_whole},
@@ -3030,7 +3044,7 @@ static const struct option {
     {"--preserve-fds", "N", "run exec", &it.want.kept_fds, NULL, take_fds},
     {"--process", "FILE", "exec", &flags.process}, {"-d --detach", NULL, "exec", &it.want.detach},
     {"--resources", "FILE", "update", &flags.resources}, {"-a --all", NULL, "kill", &flags.all},
-    {"--format", "json|table", "list", &flags.format},
+    {"--format", "json|table", "ps", &flags.format},
 };
 
 /* What others have, and this has not: what to do instead. */
@@ -3062,7 +3076,7 @@ static const char *const hints[][2] = {
     {"compose pod swarm", "each container is started by a line of its own"},
 };
 
-static typeof(list) run, exec_in, start, oci_create, oci_start, oci_state, oci_kill, oci_delete,
+static typeof(list) run, exec_in, start, oci_create, oci_start, oci_state, oci_kill, oci_ps, oci_delete,
     oci_run, oci_exec, freeze, oci_update, oci_features, oci_spec;
 static void open_oci_files(void);
 
@@ -3074,7 +3088,7 @@ static const struct command {
     bool each;
     int (*run)(struct container *c, char **argv);
 } commands[] = {
-    {"list", "ls ps", "", "containers, and what they use (also: ls, ps)", 0, 1, false, oci_kill},
+    {"list", "ls", "", "containers, and what they use (also: ls, ps)", 0, 0, false, list},
     {"inspect", "", "NAME [KEY]", "all, or one value: inspect c1 address", 1, 2, false, inspect},
     {"exec", "", "NAME [command...]", "another program: exec -u 5 c1 ps", 1, MANY, false, oci_exec},
     {"start", "", "NAME [command...]", "one that ended, as before", 1, MANY, false, oci_start},
@@ -3085,6 +3099,7 @@ static const struct command {
     {"delete", "rm", "NAME...", "the layer, too (also: rm): rm -f c1", 1, MANY, true, oci_delete},
     /* OCI */
     {"state", "", "ID", "", 1, 1, false, oci_state}, {"pause", "", "ID", "", 1, 1, false, freeze},
+    {"ps", "", "[ID]", "", 0, 1, false, oci_ps},
     {"resume", "", "ID", "", 1, 1, false, freeze}, {"spec", "", "", "", 0, 0, false, oci_spec},
     {"features", "", "", "", 0, 0, false, oci_features},
     /* The last, which is meant, too, when it is none of these words. */
@@ -3703,9 +3718,9 @@ enum { JSON_BYTES = 1 << 20, JSON_VALUES = 1 << 15, JSON_DEPTH = 64 };
 /* A JSON text (RFC 8259) becomes an array of values. A value is followed by all that is inside of
  * it; next says how far away the first one after that is. Strings are unescaped in place. */
 struct value {
-    char kind;        /* how it begins: { [ " t f n; 0 for every number */
-    const char *key;  /* its name in an object */
-    const char *text; /* of a string or a number */
+    char kind;       /* how it begins: { [ " t f n; 0 for every number */
+    const char *key; /* its name in an object */
+    char *text;      /* of a string or a number */
     int next, line, column;
 };
 
@@ -3713,8 +3728,8 @@ struct value {
 static struct {
     const char *file;
     char *at, *line_start;
-    int line, depth, count;
-    struct value *values;
+    int line, count;
+    struct value values[JSON_VALUES]; /* of all texts */
 } json;
 
 #define wrong_at(line, column, ...) die("%s:%d:%d: %s", json.file, line, column, keep(__VA_ARGS__))
@@ -3723,24 +3738,28 @@ static struct {
     wrong_at((v)->line, (v)->column, "%s%s%s", (v)->key ? (v)->key : "", (v)->key ? ": " : "", \
              keep(__VA_ARGS__))
 
-/* Past blanks and, if it comes next, this character. */
-static bool skip(char wanted) {
+/* Past this, if it comes next. */
+static bool take(const char *word) {
+    const bool there = strncmp(json.at, word, strlen(word)) == 0;
+    if (there) json.at += strlen(word);
+    return there;
+}
+
+/* The same, after blanks. */
+static bool skip(const char *word) {
     for (; *json.at && strchr(" \t\r\n", *json.at); json.at++) {
         if (*json.at != '\n') continue;
         json.line++;
         json.line_start = json.at + 1;
     }
-    if (!wanted || *json.at != wanted) return false;
-    json.at++;
-    return true;
+    return take(word);
 }
 
 static uint32_t read_hex(void) {
     char digits[5] = "";
-    for (int i = 0; i < 4; i++, json.at++) {
-        if (!isxdigit((unsigned char)*json.at)) bad("four digits are needed");
-        digits[i] = *json.at;
-    }
+    if (strspn(json.at, "0123456789abcdefABCDEF") < 4) bad("four digits are needed");
+    memcpy(digits, json.at, 4);
+    json.at += 4;
     return (uint32_t)strtoul(digits, NULL, 16);
 }
 
@@ -3749,16 +3768,15 @@ static uint32_t read_hex(void) {
 static void read_escape(char **to) {
     static const char letters[] = "\"\\/bfnrt", meanings[] = "\"\\/\b\f\n\r\t",
                       lead[] = "\0\xc0\xe0\xf0";
-    const char letter = *json.at, *found = letter ? strchr(letters, letter) : NULL;
-    if (!found && letter != 'u') bad("there is no such escape");
-    json.at++;
+    const char *found = *json.at ? strchr(letters, *json.at) : NULL;
     if (found) {
+        json.at++;
         *(*to)++ = meanings[found - letters];
         return;
     }
+    if (!take("u")) bad("there is no such escape");
     uint32_t n = read_hex();
-    if (n >= 0xd800 && n < 0xdc00 && strncmp(json.at, "\\u", 2) == 0) {
-        json.at += 2;
+    if (n >= 0xd800 && n < 0xdc00 && take("\\u")) {
         const uint32_t low = read_hex();
         n = low >= 0xdc00 && low < 0xe000 ? 0x10000 + ((n - 0xd800) << 10) + (low - 0xdc00) : 0;
     }
@@ -3768,8 +3786,8 @@ static void read_escape(char **to) {
     while (more-- > 0) *(*to)++ = (char)(0x80 | (n >> 6 * more & 0x3f));
 }
 
-static const char *read_string(void) {
-    if (!skip('"')) bad("a string is needed");
+static char *read_string(void) {
+    if (!skip("\"")) bad("a string is needed");
     char *text = json.at, *to = text;
     for (uint32_t character; *json.at != '"';) {
         const size_t n = utf8_length(json.at, &character);
@@ -3787,71 +3805,58 @@ static const char *read_string(void) {
     return text;
 }
 
-static void read_number(void) {
-    static const char digits[] = "0123456789";
-    if (*json.at == '-') json.at++;
-    const bool zero = *json.at == '0';
-    size_t n = strspn(json.at, digits), first = n;
+static void read_digits(void) {
+    const size_t n = strspn(json.at, "0123456789");
+    if (n == 0) bad("a value is needed");
     json.at += n;
-    if (*json.at == '.') {
-        n = strspn(json.at + 1, digits);
-        json.at += n + 1;
-    }
-    if (n && (*json.at == 'e' || *json.at == 'E')) {
-        json.at += json.at[1] == '+' || json.at[1] == '-' ? 2 : 1;
-        n = strspn(json.at, digits);
-        json.at += n;
-    }
-    if (n == 0 || first == 0 || (zero && first > 1)) bad("this is no number");
+}
+
+/* A digit after a leading zero is none of what may follow. */
+static void read_number(void) {
+    take("-");
+    if (!take("0")) read_digits();
+    if (take(".")) read_digits();
+    if (!take("e") && !take("E")) return;
+    if (!take("+")) take("-");
+    read_digits();
 }
 
 /* Each name is in an object once: of two, readers would differ in which counts. */
-static void read_value(const char *key) {
-    static const char *const words[] = {"true", "false", "null"};
-    skip('\0');
-    const char first = *json.at, last = (char)(first + 2); /* of brackets, in ASCII */
+static void read_value(const char *key, int depth) {
+    skip("");
+    const char first = *json.at, last[] = {(char)(first + 2), '\0'}; /* of brackets, in ASCII */
     const int at = json.count++;
-    if (json.count >= JSON_VALUES || json.depth >= JSON_DEPTH) bad("too many values, or too deep");
+    if (json.count >= JSON_VALUES || depth > JSON_DEPTH) bad("too many values, or too deep");
     struct value *v = &json.values[at];
     *v = (struct value){first, key, json.at, 1, json.line, (int)(json.at - json.line_start) + 1};
-    if (first == '{' || first == '[') {
-        json.at++;
-        json.depth++;
-        for (bool more = !skip(last); more; more = !skip(last)) {
-            if (json.count > at + 1 && !skip(',')) bad("a comma or the end of the list is needed");
+    if (take("{") || take("[")) {
+        while (!skip(last)) {
+            if (json.count > at + 1 && !skip(",")) bad("a comma or the end of the list is needed");
             const char *name = first == '{' ? read_string() : NULL;
             for (int i = at + 1; name && i < json.count; i += json.values[i].next)
                 if (strcmp(json.values[i].key, name) == 0) bad("%s was there before", name);
-            if (name && !skip(':')) bad("a colon is needed");
-            read_value(name);
+            if (name && !skip(":")) bad("a colon is needed");
+            read_value(name, depth + 1);
         }
-        json.depth--;
     } else if (first == '"') {
         v->text = read_string();
-    } else if (first == '-' || isdigit((unsigned char)first)) {
+    } else if (!take("true") && !take("false") && !take("null")) {
         v->kind = '0';
         read_number();
-    } else {
-        size_t i = 0;
-        while (i < COUNT(words) && strncmp(json.at, words[i], strlen(words[i])) != 0) i++;
-        if (i == COUNT(words)) bad("a value is needed");
-        json.at += strlen(words[i]);
     }
     v->next = json.count - at;
 }
 
 /* Read size bytes of text, which end with NUL, and stay: strings point into them. */
 static const struct value *read_json(const char *file, char *text, size_t size) {
+    const struct value *root = &json.values[json.count];
     json.file = file;
     json.at = json.line_start = text;
     json.line = 1;
-    json.depth = json.count = 0;
-    json.values = calloc(JSON_VALUES, sizeof *json.values);
-    if (!json.values) die("out of memory");
-    read_value(NULL);
-    skip('\0');
+    read_value(NULL, 1);
+    skip("");
     if (json.at != text + size) bad("something follows the value");
-    return json.values;
+    return root;
 }
 
 /* The whole of a file; "-": of standard input. */
@@ -3868,10 +3873,6 @@ static const struct value *load_json(const char *path) {
     return read_json(path, text, size);
 }
 
-/* What is not there counts as null. Names that nobody knows are ignored: the specification wants
- * that, for its later versions. */
-static const struct value absent = {.kind = 'n', .text = "", .next = 1};
-
 /* The values in a list, kind '[', or an object, '{': the one after v; NULL: before the first, and
  * after the last. */
 static const struct value *each(const struct value *parent, const struct value *v, char kind) {
@@ -3881,20 +3882,20 @@ static const struct value *each(const struct value *parent, const struct value *
     return v < parent + parent->next ? v : NULL;
 }
 
-/* The value at a path such as "linux.resources.memory". */
+/* The value at a path such as "linux.resources.memory". What is not there counts as null. Names
+ * that nobody knows are ignored: the specification wants that, for its later versions. */
+static struct value absent = {.kind = 'n', .next = 1};
 static const struct value *find(const struct value *v, const char *path) {
-    while (*path) {
-        const size_t n = strcspn(path, ".");
-        const struct value *m = NULL;
-        while ((m = each(v, m, '{')) != NULL && (strncmp(m->key, path, n) != 0 || m->key[n])) {
-        }
-        v = m ? m : &absent;
-        path += n + (path[n] == '.');
-    }
-    return v;
+    if (*path == '.') path++;
+    const size_t n = strcspn(path, ".[{");
+    if (n == 0) return v;
+    for (const struct value *m = NULL; (m = each(v, m, '{')) != NULL;)
+        if (strncmp(m->key, path, n) == 0 && !m->key[n]) return find(m, path + n);
+    absent = (struct value){'n', path, NULL, 1, v->line, v->column};
+    return &absent;
 }
 
-static const char *text_of(const struct value *v) {
+static char *text_of(const struct value *v) {
     if (v->kind != '"') wrong(v, "a string is needed");
     return v->text;
 }
@@ -3904,42 +3905,37 @@ static bool flag_of(const struct value *v) {
     return v->kind == 't';
 }
 
-/* A whole number; otherwise if there is none. */
+/* A whole number of 64 bits, with or without a sign: 2^64-1 is -1; otherwise if there is none. */
 static long long number_of(const struct value *v, long long otherwise, long long low,
                            long long high) {
-    char *end = NULL;
-    if (v->kind == 'n') return otherwise;
+    char *end = "n";
+    long long n = otherwise;
     errno = 0;
-    const long long n = v->kind == '0' ? strtoll(v->text, &end, 10) : 0;
-    if (!end || errno || strchr(".eE", *end) || n < low || n > high)
+    if (v->kind == '0')
+        n = *v->text == '-' ? strtoll(v->text, &end, 10) : (long long)strtoull(v->text, &end, 10);
+    if (!strchr("0n", v->kind) || errno || strchr(".eE", *end) || n < low || n > high)
         wrong(v, "a whole number from %lld to %lld is needed", low, high);
     return n;
 }
-
-/* One that may need all 64 bits. */
 static uint64_t bits_of(const struct value *v) {
-    char *end = NULL;
-    errno = 0;
-    const uint64_t n = v->kind == '0' && *v->text != '-' ? strtoull(v->text, &end, 10) : 0;
-    if (v->kind != 'n' && (!end || errno || strchr(".eE", *end)))
-        wrong(v, "a whole number is needed");
-    return n;
+    return (uint64_t)number_of(v, 0, LLONG_MIN, LLONG_MAX);
 }
 
-/* Which of these words it is, counted from 0. */
-static int word_of(const struct value *v, const char *words) {
-    const int n = find_word(words, text_of(v), strncasecmp);
-    if (n < 0) wrong(v, "'%s' is not supported", v->text);
-    return n;
+/* Which of these words it is, behind the prefix, counted from 0. */
+static int word_of(const struct value *v, const char *prefix, const char *words) {
+    const size_t n = strlen(prefix);
+    const bool fits = strncmp(text_of(v), prefix, n) == 0;
+    const int word = fits ? find_word(words, v->text + n, strncmp) : -1;
+    if (word < 0) wrong(v, "'%s' is not supported", v->text);
+    return word;
 }
 
-/* The texts of a list, up to NULL. */
+/* The texts of a list, up to NULL; NULL: there is no list. */
 static char **texts_of(const struct value *list) {
     char **texts = calloc((size_t)list->next, sizeof *texts), **text = texts;
     if (!texts) die("out of memory");
-    for (const struct value *v = NULL; (v = each(list, v, '[')) != NULL;)
-        *text++ = keep("%s", text_of(v));
-    return texts;
+    for (const struct value *v = NULL; (v = each(list, v, '[')) != NULL;) *text++ = text_of(v);
+    return list->kind == 'n' ? NULL : texts;
 }
 
 /* ---- 15. seccomp profiles ---------------------------------------------------------------- */
@@ -4027,10 +4023,9 @@ static uint32_t action_of(const struct value *object, const char *action, const 
                                         SECCOMP_RET_KILL_PROCESS, SECCOMP_RET_TRAP,
                                         SECCOMP_RET_ERRNO,        SECCOMP_RET_TRACE,
                                         SECCOMP_RET_LOG,          SECCOMP_RET_ALLOW};
-    const uint32_t a = meanings[word_of(find(object, action),
-                                        "SCMP_ACT_KILL SCMP_ACT_KILL_THREAD SCMP_ACT_KILL_PROCESS "
-                                        "SCMP_ACT_TRAP SCMP_ACT_ERRNO SCMP_ACT_TRACE SCMP_ACT_LOG "
-                                        "SCMP_ACT_ALLOW ")];
+    const uint32_t a =
+        meanings[word_of(find(object, action), "SCMP_ACT_",
+                         "KILL KILL_THREAD KILL_PROCESS TRAP ERRNO TRACE LOG ALLOW ")];
     const long long n = number_of(find(object, error), EPERM, 0, SECCOMP_RET_DATA);
     return a == SECCOMP_RET_ERRNO || a == SECCOMP_RET_TRACE ? a | (uint32_t)n : a;
 }
@@ -4039,9 +4034,7 @@ static uint32_t action_of(const struct value *object, const char *action, const 
 static void load_tests(struct rule *rule, const struct value *list) {
     static const unsigned char meanings[] = {EQ, NE, LT, LE, GE, GT, EQ};
     for (const struct value *a = NULL; (a = each(list, a, '[')) != NULL;) {
-        const int op =
-            word_of(find(a, "op"), "SCMP_CMP_EQ SCMP_CMP_NE SCMP_CMP_LT SCMP_CMP_LE SCMP_CMP_GE "
-                                   "SCMP_CMP_GT SCMP_CMP_MASKED_EQ ");
+        const int op = word_of(find(a, "op"), "SCMP_CMP_", "EQ NE LT LE GE GT MASKED_EQ ");
         struct test t = {(unsigned char)number_of(find(a, "index"), -1, 0, 5), meanings[op],
                          UINT64_MAX, bits_of(find(a, "value"))};
         if (op == COUNT(meanings) - 1) {
@@ -4064,8 +4057,7 @@ static void load_seccomp(void *to, const struct value *v) {
     w->rules = calloc((size_t)list->next, sizeof *w->rules); /* more values than names */
     if (!w->rules) die("out of memory");
     for (const struct value *f = NULL; (f = each(all, f, '[')) != NULL;)
-        w->filter_flags |= 1U << word_of(f, "SECCOMP_FILTER_FLAG_TSYNC SECCOMP_FILTER_FLAG_LOG "
-                                            "SECCOMP_FILTER_FLAG_SPEC_ALLOW ");
+        w->filter_flags |= 1U << word_of(f, "SECCOMP_FILTER_FLAG_", "TSYNC LOG SPEC_ALLOW ");
     for (const struct value *s = NULL; (s = each(list, s, '[')) != NULL;) {
         struct rule rule = {.action = action_of(s, "action", "errnoRet")};
         load_tests(&rule, find(s, "args"));
@@ -4076,14 +4068,26 @@ static void load_seccomp(void *to, const struct value *v) {
 
 /* ---- 16. config.json --------------------------------------------------------------------- */
 
+enum { HOOKS = 64 };
+
 /* What of a bundle only this part needs. */
 static struct {
     const struct value *config;
     bool all_devices, no_new_privileges;
-    const char *domainname, *apparmor, *label; /* AppArmor's, SELinux's */
+    const char *domainname, *apparmor, *label;
     const char *sysctls[PATHS + 1];            /* file and value; up to NULL */
-    bool copy_up[MOUNTS];             /* of a tmpfs: it begins with what the rootfs has there */
-    uint64_t propagation;             /* MS_* of the root; 0: private */
+    uint64_t propagation;                      /* MS_* of the root; 0: private */
+    uint64_t namespaces;                       /* CLONE_NEW* of all that are not the host's */
+    struct winsize size;                       /* of the terminal */
+    struct more {                              /* what a row of the mounts may need besides: */
+        uint32_t mode, major, minor, uid, gid; /* a device that is made for it; mode 0: none */
+        bool copy_up;                          /* it begins with what the rootfs has at its place */
+    } more[MOUNTS];
+    struct hook { /* a program of the host's, at one of six points of a container's life */
+        const char *kind;
+        char *path, **args, **environment;
+        int seconds;
+    } hooks[HOOKS + 1];               /* up to the one without a kind */
     int start_fd, console_fd, pid_fd; /* where start knocks; the manager's socket, its pid file */
     int own_fds[COUNT(namespaces)];
 } oci = {.config = &absent, .start_fd = -1, .console_fd = -1, .pid_fd = -1};
@@ -4116,12 +4120,12 @@ static const struct mount_option *find_mount_option(const char *name) {
 }
 
 /* What is no attribute of a mount is for its file system to know. */
-static void load_mount_option(struct mount *m, bool *copy_up, const struct value *v) {
+static void load_mount_option(struct mount *m, struct more *more, const struct value *v) {
     const char *text = text_of(v);
     const struct mount_option *o = find_mount_option(text);
     const bool deep = !o && text[0] == 'r' && (o = find_mount_option(text + 1)) != NULL;
     if (strcmp(text, "tmpcopyup") == 0)
-        *copy_up = true;
+        more->copy_up = true;
     else if (!o)
         m->data = m->data ? keep("%s,%s", m->data, text) : text;
     if (!o) return;
@@ -4140,123 +4144,103 @@ static struct mount *mount_row(struct wanted *w, const struct value *v, const ch
     return m;
 }
 
+static char *absolute(const struct value *v) {
+    if (text_of(v)[0] != '/') wrong(v, "an absolute path is needed");
+    return v->text;
+}
+
 /* A device can be opened nowhere but where one is bound: that is how we do without a BPF program
  * for the cgroup. A container that may use all devices (--privileged) needs no such care. */
-static void load_mounts(void *to, const struct value *list) {
+static void load_mount(void *to, const struct value *v) {
     struct wanted *w = to;
-    for (const struct value *v = NULL; (v = each(list, v, '[')) != NULL;) {
-        const struct value *type = find(v, "type"), *source = find(v, "source");
-        struct mount row = {.type = type->kind == 'n' ? "none" : text_of(type), .top_only = true};
-        struct mount *m = mount_row(w, v, "");
-        row.source = source->kind == 'n' ? row.type : text_of(source);
-        row.target = text_of(find(v, "destination"));
-        if (row.target[0] != '/') wrong(v, "destination: an absolute path is needed");
-        for (const struct value *o = NULL; (o = each(find(v, "options"), o, '[')) != NULL;)
-            load_mount_option(&row, &oci.copy_up[m - w->mounts], o);
-        if (is_bind(&row) && row.data) wrong(v, "option '%s' is unknown", row.data);
-        if (is_bind(&row) && row.source[0] != '/')
-            row.source = keep("%s/%s", w->bundle, row.source);
-        if (strcmp(row.type, "cgroup") == 0) row.type = "cgroup2";
-        if (find(v, "uidMappings")->kind != 'n')
-            wrong(v, "uidMappings: only the option idmap is supported");
-        if (!oci.all_devices && strcmp(row.type, "devpts") != 0) row.attributes |= MOUNT_ATTR_NODEV;
-        *m = row;
-    }
+    const struct value *type = find(v, "type"), *source = find(v, "source");
+    struct mount *m = mount_row(w, v, "");
+    *m = (struct mount){.type = type->kind == 'n' ? "none" : text_of(type), .top_only = true};
+    m->source = source->kind == 'n' ? m->type : text_of(source);
+    m->target = absolute(find(v, "destination"));
+    for (const struct value *o = NULL; (o = each(find(v, "options"), o, '[')) != NULL;)
+        load_mount_option(m, &oci.more[m - w->mounts], o);
+    if (is_bind(m) && m->data) wrong(v, "option '%s' is unknown", m->data);
+    if (is_bind(m) && m->source[0] != '/') m->source = keep("%s/%s", w->bundle, m->source);
+    if (strcmp(m->type, "cgroup") == 0) m->type = "cgroup2";
+    if (find(v, "uidMappings")->kind != 'n')
+        wrong(v, "uidMappings: only the option idmap is supported");
+    if (!oci.all_devices && strcmp(m->type, "devpts") != 0) m->attributes |= MOUNT_ATTR_NODEV;
 }
 
 /* Which devices it may use: those that are bound in, and with 'a' all (--privileged). */
-static void load_device_rules(void *to, const struct value *rules) {
-    for (const struct value *r = NULL; (r = each(rules, r, '[')) != NULL;) {
-        const struct value *type = find(r, "type"), *access = find(r, "access");
-        const char *what = access->kind == 'n' ? "rwm" : text_of(access);
-        const bool allow = flag_of(find(r, "allow")), reads = strchr(what, 'r'),
-                   writes = strchr(what, 'w');
-        if (allow && reads != writes) wrong(r, "less than reading and writing is not supported");
-        if (type->kind == 'n' || text_of(type)[0] == 'a') *(bool *)to = allow && reads;
-    }
+static void load_device_rule(void *to, const struct value *v) {
+    const struct value *type = find(v, "type"), *access = find(v, "access");
+    const char *what = access->kind == 'n' ? "rwm" : text_of(access);
+    const bool reads = strchr(what, 'r'), writes = strchr(what, 'w');
+    const bool allow = flag_of(find(v, "allow"));
+    if (allow && reads != writes) wrong(v, "less than reading and writing is not supported");
+    if (type->kind == 'n' || text_of(type)[0] == 'a') *(bool *)to = allow && reads;
 }
 
-/* The usual devices are there without being asked for. Each other one is a node that we make in
- * the container's directory (see keep_bundle), and bind to its place. */
-static void load_devices(struct wanted *w, const struct value *list) {
-    for (size_t i = 0; i < COUNT(default_mounts); i++)
-        if (default_mounts[i].attributes == DEVICE)
-            *mount_row(w, list, default_mounts[i].target) = default_mounts[i];
-    for (const struct value *v = NULL; (v = each(list, v, '[')) != NULL;) {
-        const char *path = text_of(find(v, "path")), *type = text_of(find(v, "type"));
-        const long long major = number_of(find(v, "major"), 0, 0, UINT32_MAX);
-        const long long minor = number_of(find(v, "minor"), 0, 0, UINT32_MAX);
-        word_of(find(v, "type"), "c b u p ");
-        if (path[0] != '/') wrong(v, "path: an absolute one is needed");
-        struct mount *m = mount_row(w, v, path);
-        *m = (struct mount){"bind",
-                            keep("%s/%s/device%td", w->lib_dir, w->name, v - list),
-                            path,
-                            *type == 'p' ? NULL : keep("%lld:%lld", major, minor),
-                            MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC,
-                            MOUNT_ATTR_NODEV,
-                            0,
-                            false};
-    }
+/* An id, or another number of 32 bits, which must be there if otherwise is -1. */
+static uint32_t id_of(const struct value *object, const char *key, long long otherwise) {
+    return (uint32_t)number_of(find(object, key), otherwise, 0, UINT32_MAX - 1);
 }
 
-static bool has_namespace(const struct wanted *w, uint64_t flag) {
-    for (size_t i = 0; i < COUNT(namespaces); i++)
-        if (namespaces[i].flag == flag && w->joined[i]) return true;
-    return w->namespaces & flag;
+/* A device is a node that we make in the container's directory (keep_bundle), and bind to its
+ * place. */
+static void load_device(void *to, const struct value *v) {
+    static const mode_t kinds[] = {S_IFCHR, S_IFBLK, S_IFCHR, S_IFIFO};
+    struct wanted *w = to;
+    const char *path = absolute(find(v, "path"));
+    struct mount *m = mount_row(w, v, path);
+    oci.more[m - w->mounts] = (struct more){
+        kinds[word_of(find(v, "type"), "", "c b u p ")] | (id_of(v, "fileMode", 0666) & 07777),
+        id_of(v, "major", 0), id_of(v, "minor", 0), id_of(v, "uid", 0), id_of(v, "gid", 0)};
+    const char *node = keep("%s/%s/device%td", w->lib_dir, w->name, m - w->mounts);
+    *m = (struct mount){"bind", node, path, NULL, DEVICE & ~RDONLY, MOUNT_ATTR_NODEV};
 }
 
-static void load_namespaces(void *to, const struct value *list) {
+static void load_namespace(void *to, const struct value *v) {
     static const char names[] = "cgroup ipc mount network pid user uts "; /* as in namespaces */
     struct wanted *w = to;
-    for (const struct value *v = NULL; (v = each(list, v, '[')) != NULL;) {
-        const struct value *path = find(v, "path");
-        const int i = word_of(find(v, "type"), names);
-        if (has_namespace(w, namespaces[i].flag))
-            wrong(v, "%s is there twice", namespaces[i].oci_name);
-        if (path->kind == 'n' || !*text_of(path))
-            w->namespaces |= namespaces[i].flag;
-        else if (namespaces[i].flag & (CLONE_NEWNS | CLONE_NEWUSER))
-            wrong(path, "a namespace of mounts or users can only be a new one");
-        else
-            w->joined[i] = path->text;
-    }
-    if (!(w->namespaces & CLONE_NEWNS)) wrong(list, "a new namespace of mounts is needed");
+    const struct value *path = find(v, "path");
+    const int i = word_of(find(v, "type"), "", names);
+    const uint64_t flag = namespaces[i].flag;
+    if (oci.namespaces & flag) wrong(v, "%s is there twice", namespaces[i].oci_name);
+    oci.namespaces |= flag;
+    if (path->kind == 'n' || !*text_of(path))
+        w->namespaces |= flag;
+    else if (flag & (CLONE_NEWNS | CLONE_NEWUSER))
+        wrong(path, "a namespace of mounts or users can only be a new one");
+    else
+        w->joined[i] = path->text;
 }
 
-/* Lines of user_namespaces(7). */
-static void load_map(void *to, const struct value *list) {
+/* A line of user_namespaces(7). */
+static void load_map(void *to, const struct value *v) {
     const char **map = to;
-    *map = "";
-    for (const struct value *v = NULL; (v = each(list, v, '[')) != NULL;)
-        *map =
-            keep("%s%lld %lld %lld\n", *map, number_of(find(v, "containerID"), -1, 0, UINT32_MAX),
-                 number_of(find(v, "hostID"), -1, 0, UINT32_MAX),
-                 number_of(find(v, "size"), -1, 1, UINT32_MAX));
+    *map = keep("%s%u %u %lld\n", *map ? *map : "", id_of(v, "containerID", -1),
+                id_of(v, "hostID", -1), number_of(find(v, "size"), 0, 1, UINT32_MAX));
 }
 
 /* Only what a namespace of the container's holds: anything else would be the host's. */
-static void load_sysctls(void *to, const struct value *list) {
+static void load_sysctl(void *to, const struct value *v) {
     static const struct {
         const char *prefix;
         uint64_t flag;
     } known[] = {{"net/", CLONE_NEWNET},       {"kernel/msg", CLONE_NEWIPC},
                  {"kernel/shm", CLONE_NEWIPC}, {"kernel/sem", CLONE_NEWIPC},
                  {"fs/mqueue/", CLONE_NEWIPC}, {"kernel/domainname", CLONE_NEWUTS}};
-    const struct wanted *w = to;
-    size_t n = 0, i;
-    for (const struct value *v = NULL; (v = each(list, v, '{')) != NULL; n += 2) {
-        char *file = keep("/proc/sys/%s", v->key), *name = file + strlen("/proc/sys/");
-        for (char *p = strchr(name, '/') ? "" : name; *p; p++) *p = *p == '.' ? '/' : *p;
-        for (i = 0;
-             i < COUNT(known) && strncmp(name, known[i].prefix, strlen(known[i].prefix)) != 0;)
-            i++;
-        if (i == COUNT(known) || strstr(name, "..") || !has_namespace(w, known[i].flag))
-            wrong(v, "this belongs to the host, or to no namespace of this container");
-        if (n + 2 > PATHS) wrong(v, "more than %d", PATHS / 2);
-        oci.sysctls[n] = file;
-        oci.sysctls[n + 1] = text_of(v);
-    }
+    const char **at = to;
+    char *file = keep("/proc/sys/%s", v->key), *name = file + strlen("/proc/sys/");
+    uint64_t flag = 0;
+    for (char *p = strchr(name, '/') ? "" : name; *p; p++)
+        if (*p == '.') *p = '/';
+    for (size_t i = 0; i < COUNT(known); i++)
+        if (strncmp(name, known[i].prefix, strlen(known[i].prefix)) == 0) flag = known[i].flag;
+    if (strstr(name, "..") || !(oci.namespaces & flag))
+        wrong(v, "this belongs to the host, or to no namespace of this container");
+    while (*at) at += 2;
+    if (at == &oci.sysctls[PATHS]) wrong(v, "more than %d", PATHS / 2);
+    at[0] = file;
+    at[1] = text_of(v);
 }
 
 /* A limit of the cgroup: a text, or a number of cgroup v1, where 0 means: as it is. */
@@ -4280,34 +4264,29 @@ static void load_weight(const struct value *v, const char *file, long long low, 
 
 /* Limits that are made of more than one value. */
 static void load_resources(void *to, const struct value *r) {
-    static const char *const rates[][2] = {{"blockIO.throttleReadBpsDevice", "rbps"},
-                                           {"blockIO.throttleWriteBpsDevice", "wbps"},
-                                           {"blockIO.throttleReadIOPSDevice", "riops"},
-                                           {"blockIO.throttleWriteIOPSDevice", "wiops"}};
     const struct value *swap = find(r, "memory.swap"); /* memory and swap together */
     const long long both = number_of(swap, 0, -1, LLONG_MAX);
     const long long memory = number_of(find(r, "memory.limit"), 0, -1, LLONG_MAX);
     const long long quota = number_of(find(r, "cpu.quota"), 0, -1, LLONG_MAX);
     const long long period = number_of(find(r, "cpu.period"), 0, 0, 1000000);
+    const char *time = quota > 0 ? keep("%lld", quota) : "max";
     (void)to;
-    if (both > 0 && (memory <= 0 || memory > both)) wrong(swap, "less than memory.limit");
+    if (both > 0 && (memory <= 0 || memory > both)) wrong(r, "memory.swap: less than memory.limit");
     if (both) set_limit(swap, "memory.swap.max", both < 0 ? "max" : keep("%lld", both - memory));
     if (quota || period)
-        set_limit(
-            r, "cpu.max",
-            keep("%s %lld", quota > 0 ? keep("%lld", quota) : "max", period ? period : CPU_PERIOD));
+        set_limit(r, "cpu.max", keep("%s %lld", time, period ? period : CPU_PERIOD));
     load_weight(find(r, "cpu.shares"), "cpu.weight", 2, 262144);
     load_weight(find(r, "blockIO.weight"), "io.weight", 10, 1000);
-    for (size_t i = 0; i < COUNT(rates); i++)
-        for (const struct value *v = NULL; (v = each(find(r, rates[i][0]), v, '[')) != NULL;)
-            set_limit(v, "io.max",
-                      keep("%lld:%lld %s=%lld", number_of(find(v, "major"), -1, 0, UINT32_MAX),
-                           number_of(find(v, "minor"), -1, 0, UINT32_MAX), rates[i][1],
-                           number_of(find(v, "rate"), -1, 1, LLONG_MAX)));
-    for (const struct value *v = NULL; (v = each(find(r, "unified"), v, '{')) != NULL;) {
-        if (strchr(v->key, '/')) wrong(v, "this is no file of a cgroup");
-        set_limit(v, v->key, text_of(v));
-    }
+}
+static void load_rate(void *name, const struct value *v) {
+    set_limit(v, "io.max",
+              keep("%u:%u %s=%lld", id_of(v, "major", -1), id_of(v, "minor", -1),
+                   (const char *)name, number_of(find(v, "rate"), 0, 1, LLONG_MAX)));
+}
+static void load_unified(void *to, const struct value *v) {
+    (void)to;
+    if (strchr(v->key, '/')) wrong(v, "this is no file of a cgroup");
+    set_limit(v, v->key, text_of(v));
 }
 
 static const char *const capability_sets[] = {"bounding", "effective", "permitted", "inheritable",
@@ -4316,36 +4295,33 @@ static const char *const capability_sets[] = {"bounding", "effective", "permitte
 static void load_capabilities(void *to, const struct value *sets) {
     uint64_t *set = to;
     for (int i = 0; i < CAPABILITY_SETS; i++) {
+        const struct value *list = find(sets, capability_sets[i]);
         set[i] = 0;
-        for (const struct value *v = NULL;
-             (v = each(find(sets, capability_sets[i]), v, '[')) != NULL;)
+        for (const struct value *v = NULL; (v = each(list, v, '[')) != NULL;)
             take_capability("--cap-add", text_of(v), &set[i]);
     }
 }
 
-static void load_rlimits(void *to, const struct value *list) {
+static void load_rlimit(void *to, const struct value *v) {
     static const char names[] = /* in the order of their numbers */
-        "RLIMIT_CPU RLIMIT_FSIZE RLIMIT_DATA RLIMIT_STACK RLIMIT_CORE RLIMIT_RSS RLIMIT_NPROC "
-        "RLIMIT_NOFILE RLIMIT_MEMLOCK RLIMIT_AS RLIMIT_LOCKS RLIMIT_SIGPENDING RLIMIT_MSGQUEUE "
-        "RLIMIT_NICE RLIMIT_RTPRIO RLIMIT_RTTIME ";
-    struct rlimit *process_limits = to;
-    for (const struct value *v = NULL; (v = each(list, v, '[')) != NULL;) {
-        const struct rlimit limit = {bits_of(find(v, "soft")), bits_of(find(v, "hard"))};
-        if (limit.rlim_cur > limit.rlim_max) wrong(v, "soft is more than hard");
-        process_limits[word_of(find(v, "type"), names)] = limit;
-    }
+        "CPU FSIZE DATA STACK CORE RSS NPROC NOFILE MEMLOCK AS LOCKS SIGPENDING MSGQUEUE NICE "
+        "RTPRIO RTTIME ";
+    const struct rlimit limit = {bits_of(find(v, "soft")), bits_of(find(v, "hard"))};
+    if (limit.rlim_cur > limit.rlim_max) wrong(v, "soft is more than hard");
+    ((struct rlimit *)to)[word_of(find(v, "type"), "RLIMIT_", names)] = limit;
 }
 
 static void load_user(void *to, const struct value *user) {
     struct wanted *w = to;
-    w->uid = (uid_t)number_of(find(user, "uid"), 0, 0, UINT32_MAX - 1);
-    w->gid = (gid_t)number_of(find(user, "gid"), 0, 0, UINT32_MAX - 1);
+    w->uid = id_of(user, "uid", 0);
+    w->gid = id_of(user, "gid", 0);
     w->umask = (mode_t)number_of(find(user, "umask"), 022, 0, 0777);
     w->group_count = 0;
-    for (const struct value *v = NULL; (v = each(find(user, "additionalGids"), v, '[')) != NULL;) {
-        if (w->group_count == GROUPS) wrong(v, "more than %d groups", GROUPS);
-        w->groups[w->group_count++] = (gid_t)number_of(v, -1, 0, UINT32_MAX - 1);
-    }
+}
+static void load_group(void *to, const struct value *v) {
+    struct wanted *w = to;
+    if (w->group_count == GROUPS) wrong(v, "more than %d groups", GROUPS);
+    w->groups[w->group_count++] = id_of(v, "", -1);
 }
 
 static void load_cgroup(void *to, const struct value *v) {
@@ -4362,20 +4338,26 @@ static void load_propagation(void *to, const struct value *v) {
     *(uint64_t *)to = o->propagation;
 }
 
-static void load_args(void *to, const struct value *list) {
-    char **args = texts_of(list);
-    if (!args[0]) wrong(list, "there is no program");
-    *(char ***)to = args;
+static void load_hooks(void *to, const struct value *kind) {
+    struct hook *h = to;
+    while (h->kind) h++;
+    for (const struct value *v = NULL; (v = each(kind, v, '[')) != NULL; h++) {
+        if (h == &oci.hooks[HOOKS]) wrong(v, "more than %d hooks", HOOKS);
+        *h = (struct hook){kind->key, absolute(find(v, "path")), texts_of(find(v, "args")),
+                           texts_of(find(v, "env"))};
+        h->seconds = (int)number_of(find(v, "timeout"), INT_MAX / 1000, 1, INT_MAX / 1000);
+    }
 }
 
-/* A list of texts, after which there is room for NULL. */
-static void load_paths(void *to, const struct value *list) {
-    char **texts = texts_of(list);
-    const size_t room = to == it.want.environment ? VARIABLES : PATHS;
-    size_t n = 0;
-    while (texts[n]) n++;
-    if (n > room) wrong(list, "more than %zu", room);
-    memcpy(to, texts, (n + 1) * sizeof *texts);
+/* One more text, after which there is room for NULL. */
+static void load_path(void *to, const struct value *v) {
+    const char **at = to, **end = at + (to == it.want.environment ? VARIABLES : PATHS);
+    while (*at) at++;
+    if (at == end) wrong(v, "there is no room for more");
+    *at = text_of(v);
+}
+static void load_args(void *to, const struct value *list) {
+    *(char ***)to = texts_of(list);
 }
 static void load_text(void *to, const struct value *v) {
     *(const char **)to = text_of(v);
@@ -4392,42 +4374,43 @@ static void load_flag(void *to, const struct value *v) {
 static void load_number(void *to, const struct value *v) {
     *(int *)to = (int)number_of(v, 0, INT_MIN, INT_MAX);
 }
-
-static int run_hooks(struct container *c, const char *kind, const char *status);
-static void check_hooks(void *to, const struct value *hooks) {
-    for (const struct value *kind = NULL; (kind = each(hooks, kind, '{')) != NULL;)
-        run_hooks(to, kind->key, NULL);
+static void load_size(void *to, const struct value *v) {
+    struct winsize *size = to;
+    size->ws_row = (unsigned short)number_of(find(v, "height"), 0, 0, USHRT_MAX);
+    size->ws_col = (unsigned short)number_of(find(v, "width"), 0, 0, USHRT_MAX);
 }
 
-/* The keys that we know, in the order in which they are needed, and what they fill. */
+/* The keys that we know, in the order in which they are needed, and what they fill; [] and {}: each
+ * value of a list, of an object. Of those that we cannot do (load is NULL) the value must be empty,
+ * or ask for nothing. */
 /* clang-format off */
 static const struct key {
     const char *path;
     void (*load)(void *to, const struct value *v);
     void *to;
 } keys[] = {
-    {"linux.resources.devices", load_device_rules, &oci.all_devices},
-    {"linux.namespaces", load_namespaces, &it.want}, {"mounts", load_mounts, &it.want},
-    {"linux.uidMappings", load_map, &it.want.uid_map},
-    {"linux.gidMappings", load_map, &it.want.gid_map},
-    {"linux.sysctl", load_sysctls, &it.want}, {"linux.cgroupsPath", load_cgroup, &it.want.cgroup},
-    {"linux.maskedPaths", load_paths, it.want.masked},
-    {"linux.readonlyPaths", load_paths, it.want.read_only_paths},
+    {"linux.resources.devices[]", load_device_rule, &oci.all_devices},
+    {"linux.namespaces[]", load_namespace, &it.want}, {"mounts[]", load_mount, &it.want},
+    {"linux.devices[]", load_device, &it.want}, {"linux.uidMappings[]", load_map, &it.want.uid_map},
+    {"linux.gidMappings[]", load_map, &it.want.gid_map}, {"linux.seccomp", load_seccomp, &it.want},
+    {"linux.sysctl{}", load_sysctl, oci.sysctls},
+    {"linux.cgroupsPath", load_cgroup, &it.want.cgroup},
+    {"linux.maskedPaths[]", load_path, it.want.masked},
+    {"linux.readonlyPaths[]", load_path, it.want.read_only_paths},
     {"linux.rootfsPropagation", load_propagation, &oci.propagation},
-    {"linux.seccomp", load_seccomp, &it.want}, {"root.path", load_text, &it.want.rootfs},
-    {"root.readonly", load_flag, &it.want.read_only}, {"hooks", check_hooks, &it},
+    {"root.path", load_text, &it.want.rootfs}, {"root.readonly", load_flag, &it.want.read_only},
     {"hostname", load_text, &it.want.hostname}, {"domainname", load_text, &oci.domainname},
-    {"process.args", load_args, &it.want.argv}, {"process.user", load_user, &it.want},
-    {"process.env", load_paths, it.want.environment},
-    {"process.cwd", load_text, &it.want.cwd},
+    {"hooks{}", load_hooks, oci.hooks}, {"process.args", load_args, &it.want.argv},
+    {"process.user", load_user, &it.want}, {"process.user.additionalGids[]", load_group, &it.want},
+    {"process.env[]", load_path, it.want.environment}, {"process.cwd", load_text, &it.want.cwd},
     {"process.terminal", load_flag, &it.want.terminal},
+    {"process.consoleSize", load_size, &oci.size}, {"process.selinuxLabel", load_label, &oci.label},
     {"process.capabilities", load_capabilities, it.want.capabilities},
-    {"process.rlimits", load_rlimits, it.want.process_limits},
+    {"process.rlimits[]", load_rlimit, it.want.process_limits},
     {"process.oomScoreAdj", load_number, &it.want.oom_score},
     {"process.noNewPrivileges", load_flag, &oci.no_new_privileges},
     {"process.apparmorProfile", load_label, &oci.apparmor},
-    {"process.selinuxLabel", load_label, &oci.label},
-    {"linux.resources", load_resources, NULL},
+    {"linux.resources", load_resources, NULL}, {"linux.resources.unified{}", load_unified, NULL},
     {"linux.resources.memory.limit", load_limit, "memory.max"},
     {"linux.resources.memory.reservation", load_limit, "memory.low"},
     {"linux.resources.pids.limit", load_limit, "pids.max"},
@@ -4435,38 +4418,32 @@ static const struct key {
     {"linux.resources.cpu.cpus", load_limit, "cpuset.cpus"},
     {"linux.resources.cpu.mems", load_limit, "cpuset.mems"},
     {"linux.resources.cpu.idle", load_limit, "cpu.idle"},
-};
-/* Those that we know, and cannot do: they must be empty, or ask for nothing. */
-static const char *const unsupported[] = {
-    "process.scheduler", "process.ioPriority", "process.execCPUAffinity", "linux.mountLabel",
-    "linux.intelRdt", "linux.personality", "linux.timeOffsets", "linux.seccomp.listenerPath",
-    "linux.resources.hugepageLimits", "linux.resources.rdma", "linux.resources.network",
-    "linux.resources.memory.kernel", "linux.resources.memory.kernelTCP",
-    "linux.resources.memory.swappiness", "linux.resources.memory.disableOOMKiller",
-    "linux.resources.cpu.realtimeRuntime", "linux.resources.cpu.realtimePeriod",
-    "linux.resources.blockIO.leafWeight", "linux.resources.blockIO.weightDevice",
+    {"linux.resources.blockIO.throttleReadBpsDevice[]", load_rate, "rbps"},
+    {"linux.resources.blockIO.throttleWriteBpsDevice[]", load_rate, "wbps"},
+    {"linux.resources.blockIO.throttleReadIOPSDevice[]", load_rate, "riops"},
+    {"linux.resources.blockIO.throttleWriteIOPSDevice[]", load_rate, "wiops"},
+    {"process.scheduler"}, {"process.ioPriority"}, {"process.execCPUAffinity"}, {"linux.intelRdt"},
+    {"linux.mountLabel"}, {"linux.personality"}, {"linux.timeOffsets"}, {"linux.resources.rdma"},
+    {"linux.seccomp.listenerPath"}, {"linux.resources.hugepageLimits"}, {"linux.resources.network"},
+    {"linux.resources.memory.kernel"}, {"linux.resources.memory.kernelTCP"},
+    {"linux.resources.memory.swappiness"}, {"linux.resources.memory.disableOOMKiller"},
+    {"linux.resources.cpu.realtimeRuntime"}, {"linux.resources.cpu.realtimePeriod"},
+    {"linux.resources.blockIO.leafWeight"}, {"linux.resources.blockIO.weightDevice"},
 };
 /* clang-format on */
 
-/* The value at a path of config.json, in one that is only a part of it: "process", for exec. */
-static const struct value *find_part(const struct value *v, const char *part, const char *path) {
-    const size_t n = strlen(part);
-    if (strncmp(part, path, n) != 0 || (n && path[n] && path[n] != '.')) return &absent;
-    return find(v, path + n + (n && path[n]));
-}
-
-/* Walk through the tables. Never is a key that we know dropped without a word. */
+/* Walk through the table, for a part of config.json: all of it, "", or "process", for exec. Never
+ * is a key that we know dropped without a word. */
 static void load_keys(const struct value *object, const char *part) {
-    if (object->kind != '{') wrong(object, "an object is needed");
     for (const struct key *k = keys; k < keys + COUNT(keys); k++) {
-        const struct value *v = find_part(object, part, k->path);
-        if (v->kind != 'n') k->load(k->to, v);
-    }
-    for (size_t i = 0; i < COUNT(unsupported); i++) {
-        const struct value *v = find_part(object, part, unsupported[i]);
+        if (strncmp(k->path, part, strlen(part)) != 0) continue;
+        const struct value *v = find(object, k->path + strlen(part)), *m = NULL;
+        const char list = k->path[strcspn(k->path, "[{")];
         const bool asks = v->next > 1 || v->kind == 't' || (v->kind == '"' && *v->text) ||
                           (v->kind == '0' && strtod(v->text, NULL) != 0);
-        if (asks) wrong(v, "this is not supported");
+        if (k->load && !list && v->kind != 'n') k->load(k->to, v);
+        while (list && (m = each(v, m, list)) != NULL) k->load(k->to, m);
+        if (!k->load && asks) wrong(v, "this is not supported");
     }
 }
 
@@ -4475,56 +4452,48 @@ static void keep_limits(struct wanted *w) {
     for (int i = 0; i < RLIM_NLIMITS; i++) getrlimit(i, &w->process_limits[i]);
 }
 
-/* A whole container. What config.json does not speak of is empty, not as in ours. */
+/* A whole container. What config.json does not speak of is empty, not as in ours; its OOM score is
+ * our caller's. */
 static void load_config(struct container *c, const char *path, const char *bundle) {
     struct wanted *w = &c->want;
     const struct wanted given = *w;
     char score[16] = "";
+    read_file(AT_FDCWD, "/proc/self/oom_score_adj", score, sizeof score);
     *w =
         (struct wanted){.name = given.name, .lib_dir = given.lib_dir, .bundle = bundle, .cwd = "/"};
     w->rootfs = w->hostname = w->address = w->bridge = "";
-    w->umask = 022;
-    read_file(AT_FDCWD, "/proc/self/oom_score_adj", score, sizeof score);
-    w->oom_score = atoi(score); /* ours, where the bundle says nothing */
-    keep_limits(w);
-    w->write_through = w->remove = true;
+    w->cgroup = keep("container_engine/%s", w->name);
     w->chroot = given.chroot;
     w->kept_fds = given.kept_fds;
-    w->cgroup = keep("container_engine/%s", w->name);
+    w->write_through = w->remove = true;
+    w->umask = 022;
+    w->oom_score = atoi(score);
+    keep_limits(w);
     oci.config = load_json(path);
-    const struct value *version = find(oci.config, "ociVersion"),
-                       *process = find(oci.config, "process");
-    if (version->kind == 'n') wrong(oci.config, "ociVersion is needed");
+    const struct value *version = find(oci.config, "ociVersion");
     if (strncmp(text_of(version), "1.", 2) != 0) wrong(version, "this is for version 1");
     w->mounts[0] = (struct mount){.type = "rbind", .source = "/", .target = "/", .top_only = true};
     load_keys(oci.config, "");
-    load_devices(w, find(oci.config, "linux.devices"));
-    if (w->cwd[0] != '/') wrong(process, "cwd: an absolute path is needed");
-    if (!w->argv) wrong(process->kind == 'n' ? oci.config : process, "args are needed");
-    if (!w->namespaces) wrong(oci.config, "linux.namespaces: a new namespace of mounts is needed");
-    if (w->rootfs[0] != '/') w->rootfs = keep("%s/%s", bundle, w->rootfs);
-    w->mounts[0].source = w->rootfs;
-    w->mounts[0].attributes = oci.all_devices ? 0 : MOUNT_ATTR_NODEV;
-    w->users = w->namespaces & CLONE_NEWUSER ? ON : OFF;
-    if (w->users == ON ? !w->uid_map || !w->gid_map : w->uid_map || w->gid_map)
-        wrong(oci.config,
-              "linux.uidMappings, linux.gidMappings: they belong to a new user namespace");
-    if (w->hostname[0] && !has_namespace(w, CLONE_NEWUTS))
+    for (size_t i = 0; i < COUNT(default_mounts); i++) { /* the usual devices are always there */
+        struct mount *m = mount_row(w, oci.config, default_mounts[i].target);
+        if (!m->type && default_mounts[i].attributes == DEVICE) *m = default_mounts[i];
+    }
+    const bool users = w->namespaces & CLONE_NEWUSER;
+    w->users = users ? ON : OFF;
+    if (w->cwd[0] != '/') wrong(find(oci.config, "process.cwd"), "an absolute path is needed");
+    if (!w->argv || !w->argv[0]) wrong(find(oci.config, "process"), "args are needed");
+    if (!(w->namespaces & CLONE_NEWNS))
+        wrong(find(oci.config, "linux.namespaces"), "a new namespace of mounts is needed");
+    if (users != !!w->uid_map || users != !!w->gid_map)
+        wrong(find(oci.config, "linux.uidMappings"), "they belong to a new user namespace");
+    if (w->hostname[0] && !(oci.namespaces & CLONE_NEWUTS))
         wrong(find(oci.config, "hostname"), "it is the host's");
+    w->mounts[0].source = w->rootfs[0] == '/' ? w->rootfs : keep("%s/%s", bundle, w->rootfs);
+    w->mounts[0].attributes = oci.all_devices ? 0 : MOUNT_ATTR_NODEV;
+    w->rootfs = w->mounts[0].source;
 }
 
 /* ---- 17. Create, start, state and the rest ----------------------------------------------- */
-
-/* A text as JSON has it, for people, too: nothing in it moves a cursor. */
-static void put_string(FILE *f, const char *text) {
-    fputc('"', f);
-    for (; *text; text++)
-        if ((unsigned char)*text < ' ' || *text == 0x7f)
-            fprintf(f, "\\u%04x", (unsigned)*text);
-        else
-            fprintf(f, strchr("\"\\", *text) ? "\\%c" : "%c", *text);
-    fputc('"', f);
-}
 
 /* creating, created, running, paused, stopped: as the specification calls them. */
 static const char *oci_status(const struct container *c) {
@@ -4536,65 +4505,40 @@ static const char *oci_status(const struct container *c) {
 
 /* What `state` prints and hooks read. */
 static char *state_text(const struct container *c, const char *status) {
+    const struct value *all = find(oci.config, "annotations");
     char *text = NULL;
     size_t size = 0;
-    const struct value *all = find(oci.config, "annotations");
     FILE *f = open_memstream(&text, &size);
     if (!f) die("out of memory");
-    fprintf(f, "{\"ociVersion\":\"1.0.2\",\"id\":\"%s\",\"status\":\"%s\",", c->want.name, status);
-    if (runs(&c->made)) fprintf(f, "\"pid\":%lld,", c->made.pid);
-    fprintf(f, "\"bundle\":");
-    put_string(f, c->made.bundle);
-    fprintf(f, ",\"annotations\":{");
-    for (const struct value *v = NULL; (v = each(all, v, '{')) != NULL;) {
-        if (v > all + 1) fputc(',', f);
-        put_string(f, v->key);
-        fputc(':', f);
-        put_string(f, text_of(v));
-    }
-    fprintf(f, "}}\n");
+    put_json(f, "{'ociVersion':'1.0.2','id':'%s','status':'%s','bundle':'%s'", c->want.name, status,
+             c->made.bundle);
+    if (runs(&c->made)) fprintf(f, ",\"pid\":%lld", c->made.pid);
+    put_json(f, ",'annotations':{");
+    for (const struct value *v = NULL; (v = each(all, v, '{')) != NULL;)
+        put_json(f, v > all + 1 ? ",'%s':'%s'" : "'%s':'%s'", v->key, text_of(v));
+    put_json(f, "}}\n");
     fclose(f);
     return text;
 }
 
-/* Programs of the host's that the bundle names, at one of six points of a container's life; they
- * read the state. Without a status they are only looked at, before anything is made. */
+/* The hooks of a kind, one after the other, each with the state on its standard input. */
 static int run_hooks(struct container *c, const char *kind, const char *status) {
-    const struct value *list = find(find(oci.config, "hooks"), kind);
-    char *state = status && list->next > 1 ? state_text(c, status) : NULL;
     int result = 0;
-    for (const struct value *v = NULL; result == 0 && (v = each(list, v, '[')) != NULL;) {
-        const struct value *env = find(v, "env");
-        const int seconds = (int)number_of(find(v, "timeout"), INT_MAX / 1000, 1, INT_MAX / 1000);
-        char **args = texts_of(find(v, "args")), **variables = texts_of(env);
-        char *path = keep("%s", text_of(find(v, "path"))), *own[] = {path, NULL};
-        if (path[0] != '/') wrong(v, "path: an absolute one is needed");
-        c->program.path = path;
-        c->program.environment = env->kind == 'n' ? NULL : variables;
-        if (status) result = start_program(c, args[0] ? args : own, state, -1);
-        if (status && result >= 0) result = await_program(c, seconds);
+    for (const struct hook *h = oci.hooks; h->kind && result >= 0; h++) {
+        char *const path_alone[] = {h->path, NULL};
+        if (strcmp(h->kind, kind) != 0) continue;
+        if (c->dir_fd >= 0) write_state(c); /* which it may ask for */
+        c->program.path = h->path;
+        c->program.environment = h->environment;
+        result = start_program(c, h->args ? h->args : path_alone, state_text(c, status), -1);
+        if (result >= 0) result = await_program(c, h->seconds);
         c->program.path = NULL;
         c->program.environment = NULL;
-        free(args);
-        free(variables);
     }
-    free(state);
-    return result < 0 ? -1 : 0;
+    return result;
 }
 
-/* claim: a name that is there is taken, unless it is from before the last boot: then nothing of it
- * runs, and whoever made it does not know of it any more. */
-static int claim_id(struct container *c) {
-    struct made old;
-    if (lock_host(c) < 0) return -1;
-    const bool taken = read_state(&old, c->lib_fd, c->want.name) == 0 &&
-                       (strcmp(old.boot, this_boot()) == 0 || !old.remove);
-    unlock_host(c);
-    if (taken) return refuse(c, "container %s exists already", c->want.name);
-    if (claim(c) < 0) return -1;
-    COPY(c->made.bundle, c->want.bundle);
-    return 0;
-}
+#define START "/proc/self/fd/%d/start" /* in the container's directory */
 
 /* To, or at, a socket with a name; -1. unix(7) */
 static int open_socket(const char *path, int (*how)(int, const struct sockaddr *, socklen_t)) {
@@ -4604,29 +4548,10 @@ static int open_socket(const char *path, int (*how)(int, const struct sockaddr *
     if (fd >= 0 && how(fd, (const struct sockaddr *)&name, sizeof name) < 0) close_fd(&fd);
     return fd;
 }
-static char *start_socket(const struct container *c) {
-    return keep("/proc/self/fd/%d/start", c->dir_fd);
-}
-
-static int make_device(struct container *c, const char *node, const struct value *v) {
-    const char type = text_of(find(v, "type"))[0];
-    const mode_t kind = type == 'b' ? S_IFBLK : type == 'p' ? S_IFIFO : S_IFCHR;
-    const mode_t mode = (mode_t)number_of(find(v, "fileMode"), 0666, 0, UINT32_MAX) & 07777;
-    const dev_t device = makedev((unsigned)number_of(find(v, "major"), 0, 0, UINT32_MAX),
-                                 (unsigned)number_of(find(v, "minor"), 0, 0, UINT32_MAX));
-    const long long uid = c->made.base + number_of(find(v, "uid"), 0, 0, UINT32_MAX);
-    const long long gid = c->made.base + number_of(find(v, "gid"), 0, 0, UINT32_MAX);
-    if (mknodat(c->dir_fd, node, kind | mode, type == 'p' ? 0 : device) < 0 ||
-        fchownat(c->dir_fd, node, (uid_t)uid, (gid_t)gid, 0) < 0 ||
-        fchmodat(c->dir_fd, node, mode, 0) < 0)
-        return fail(c, "make the device for %s", text_of(find(v, "path")));
-    return 0;
-}
-
 /* bundle: what later commands need: config.json as it was, devices, and the place where the child
  * waits for start. The manager's pipes become the program's user's, for it may open /dev/stdout. */
 static int keep_bundle(struct container *c) {
-    const struct value *list = find(oci.config, "linux.devices");
+    const uid_t base = (uid_t)c->made.base;
     struct stat s;
     int from_fd = open(keep("%s/config.json", c->want.bundle), O_RDONLY | O_CLOEXEC);
     int to_fd = openat(c->dir_fd, "config.json", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
@@ -4634,27 +4559,32 @@ static int keep_bundle(struct container *c) {
     close_fd(&from_fd);
     close_fd(&to_fd);
     if (n < 0) return fail(c, "copy config.json");
-    for (const struct value *v = NULL; (v = each(list, v, '[')) != NULL;)
-        if (make_device(c, keep("device%td", v - list), v) < 0) return -1;
+    for (size_t i = 0; i < MOUNTS; i++) {
+        const struct more *d = &oci.more[i];
+        const char *node = keep("device%zu", i);
+        if (d->mode && (mknodat(c->dir_fd, node, d->mode, makedev(d->major, d->minor)) < 0 ||
+                        fchownat(c->dir_fd, node, base + d->uid, base + d->gid, 0) < 0 ||
+                        fchmodat(c->dir_fd, node, d->mode & 07777, 0) < 0))
+            return fail(c, "make the device for %s", c->want.mounts[i].target);
+    }
     for (int i = 0; i < 3; i++)
         if (fstat(i, &s) == 0 && S_ISFIFO(s.st_mode) &&
-            fchown(i, (uid_t)c->made.base + c->want.uid, (gid_t)-1) < 0)
+            fchown(i, base + c->want.uid, (gid_t)-1) < 0)
             return fail(c, "chown %d", i);
-    oci.start_fd = open_socket(start_socket(c), bind);
-    return oci.start_fd < 0 || listen(oci.start_fd, 1) < 0 ? fail(c, "make the socket for start")
-                                                           : 0;
+    oci.start_fd = open_socket(keep(START, c->dir_fd), bind);
+    return oci.start_fd >= 0 && listen(oci.start_fd, 1) == 0 ? 0 : fail(c, "socket for start");
 }
 
 /* join, leave: the child inherits the namespaces of others; then we go back to our own. setns(2) */
 static int join_namespaces(struct container *c) {
     for (size_t i = 0; i < COUNT(namespaces); i++) {
-        const char *path = c->want.joined[i];
-        const bool back = oci.own_fds[i] > 0;
+        const char *path = c->want.joined[i], *own = keep("/proc/self/ns/%s", namespaces[i].file);
         if (!path) continue;
-        int fd = back ? oci.own_fds[i] : open(path, O_RDONLY | O_CLOEXEC);
-        if (!back)
-            oci.own_fds[i] =
-                open(keep("/proc/self/ns/%s", namespaces[i].file), O_RDONLY | O_CLOEXEC);
+        int fd = oci.own_fds[i];
+        if (fd == 0) {
+            fd = open(path, O_RDONLY | O_CLOEXEC);
+            oci.own_fds[i] = open(own, O_RDONLY | O_CLOEXEC);
+        }
         const long result = fd < 0 ? -1 : setns(fd, (int)namespaces[i].flag);
         close_fd(&fd);
         if (did(c, result, "%s the %s namespace %s", c->step, namespaces[i].oci_name, path) < 0)
@@ -4663,32 +4593,27 @@ static int join_namespaces(struct container *c) {
     return 0;
 }
 
-static int run_create_hooks(struct container *c) {
-    if (write_state(c) < 0) return fail(c, "cannot write the state");
-    return run_hooks(c, "prestart", "creating") < 0 ? -1
-                                                    : run_hooks(c, "createRuntime", "creating");
+/* The hooks that a step is called after. */
+static int run_step_hooks(struct container *c) {
+    return run_hooks(c, c->step, "creating");
 }
 
 /* The manager's files are opened before anything is made, and before exec enters the container. */
 static void open_manager_files(struct container *c) {
+    const char *socket = flags.console_socket, *file = flags.pid_file;
     c->has_terminal = c->want.terminal;
-    if (c->has_terminal != !!flags.console_socket)
+    if (c->has_terminal != !!socket)
         die("a terminal needs --console-socket, and nothing else does");
-    if (flags.console_socket && (oci.console_fd = open_socket(flags.console_socket, connect)) < 0)
-        die("--console-socket %s: %s", flags.console_socket, strerror(errno));
-    if (flags.pid_file &&
-        (oci.pid_fd = open(flags.pid_file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644)) < 0)
-        die("--pid-file %s: %s", flags.pid_file, strerror(errno));
+    if (socket && (oci.console_fd = open_socket(socket, connect)) < 0)
+        die("--console-socket %s: %s", socket, strerror(errno));
+    if (file && (oci.pid_fd = open(file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644)) < 0)
+        die("--pid-file %s: %s", file, strerror(errno));
 }
 
 /* The master of the terminal goes to whoever listens there; then the number of the first process
  * may be known. */
 static int tell_manager(struct container *c) {
-    const struct value *size = find(oci.config, "process.consoleSize");
-    const struct winsize w = {(unsigned short)number_of(find(size, "height"), 0, 0, USHRT_MAX),
-                              (unsigned short)number_of(find(size, "width"), 0, 0, USHRT_MAX), 0,
-                              0};
-    if (c->has_terminal && w.ws_row) ioctl(c->terminal_fd, TIOCSWINSZ, &w);
+    if (c->has_terminal && oci.size.ws_row) ioctl(c->terminal_fd, TIOCSWINSZ, &oci.size);
     if (c->has_terminal && (fcntl(c->terminal_fd, F_SETFL, 0) < 0 ||
                             say(oci.console_fd, READY, &c->terminal_fd, 1) < 0))
         return fail(c, "send the terminal");
@@ -4712,7 +4637,7 @@ static int prepare_mounts(struct container *c) {
         must(c, write_file(AT_FDCWD, s[0], s[1]), "write %s \"%s\"", s[0], s[1]);
     for (size_t i = 0; i < MOUNTS; i++) {
         const struct mount *m = &c->want.mounts[i];
-        if (!oci.copy_up[i]) continue;
+        if (!oci.more[i].copy_up) continue;
         const int from_fd =
             open_inside(c->tree_fds[0], keep("%s", m->target + 1), -1, RESOLVE_IN_ROOT);
         if (from_fd < 0) continue; /* nothing is there */
@@ -4724,10 +4649,6 @@ static int prepare_mounts(struct container *c) {
         if (start_program(c, cp, "", -1) < 0 || await_program(c, 60) < 0) give_up(c);
     }
     return 0;
-}
-
-static int run_container_hooks(struct container *c) {
-    return run_hooks(c, "createContainer", "creating");
 }
 
 static int set_names(struct container *c) {
@@ -4756,11 +4677,14 @@ static int find_program(struct container *c) {
     for (char **e = c->want.environment; *e; e++)
         if (strncmp(*e, "PATH=", 5) == 0) path = *e + 5;
     if (strchr(program, '/')) path = program[0] == '/' ? "" : c->want.cwd;
-    for (errno = ENOENT; path; path = strchr(path, ':') ? strchr(path, ':') + 1 : NULL) {
-        const char *file = keep("%.*s/%s", (int)strcspn(path, ":"), path, program);
-        if (stat(file, &s) == 0 && S_ISREG(s.st_mode) && access(file, X_OK) == 0) return 0;
-        if (access(file, F_OK) == 0) errno = EACCES;
+    int error = ENOENT;
+    for (char *rest = keep("%s", path), *dir; (dir = strsep(&rest, ":")) != NULL;) {
+        const char *file = keep("%s/%s", dir, program);
+        if (stat(file, &s) < 0) continue;
+        if (S_ISREG(s.st_mode) && access(file, X_OK) == 0) return 0;
+        error = EACCES;
     }
+    errno = error;
     return explain_exec(c, program);
 }
 
@@ -4796,33 +4720,39 @@ static int dress(struct container *c) {
 }
 
 /* clang-format off */
+#define STEP(name, ...) {name, "", "", __VA_ARGS__}
 static const struct step create_steps[] = {
-    {"claim", "", "", claim_id, release}, {"cgroup", "", "", make_cgroup, remove_cgroup},
-    {"bundle", "", "", keep_bundle, NULL}, {"join", "", "", join_namespaces, NULL},
-    {"clone", "", "", clone_child, end_child}, {"leave", "", "", join_namespaces, NULL},
-    {"users", "", "", map_users, NULL}, {"hooks", "", "", run_create_hooks, NULL},
-    {"layer", "", "", mount_layer, NULL}, {"ready", "", "", await_ready, NULL}, {0},
+    STEP("claim", claim, release), STEP("cgroup", make_cgroup, remove_cgroup),
+    STEP("bundle", keep_bundle), STEP("join", join_namespaces),
+    STEP("clone", clone_child, end_child), STEP("leave", join_namespaces),
+    STEP("users", map_users), STEP("prestart", run_step_hooks),
+    STEP("createRuntime", run_step_hooks), STEP("layer", mount_layer), STEP("ready", await_ready),
+    {0},
 }, create_child_steps[] = {
-    {"private", "", "", leave_host, NULL}, {"prepare", "", "", prepare_mounts, NULL},
-    {"mounts", "", "", place_mounts, NULL}, {"hooks", "", "", run_container_hooks, NULL},
-    {"pivot", "", "", pivot, NULL}, {"hostname", "", "", set_names, NULL},
-    {"program", "", "", find_program, NULL}, {"start", "", "", await_start, NULL},
-    {"dress", "", "", dress, NULL}, {"caps", "", "", drop_capabilities, NULL},
-    {"seccomp", "", "", filter_calls, NULL}, {"exec", "", "", execute, NULL}, {0},
+    STEP("private", leave_host), STEP("prepare", prepare_mounts), STEP("mounts", place_mounts),
+    STEP("createContainer", run_step_hooks), STEP("pivot", pivot), STEP("hostname", set_names),
+    STEP("program", find_program), STEP("start", await_start), STEP("dress", dress),
+    STEP("caps", drop_capabilities), STEP("seccomp", filter_calls), STEP("exec", execute), {0},
 }, oci_exec_steps[] = {
-    {"enter", "", "", enter, NULL}, {"clone", "", "", clone_child, end_child},
-    {"go", "", "", go, NULL}, {"ready", "", "", tell_manager, NULL}, {0},
+    STEP("enter", enter), STEP("clone", clone_child, end_child), STEP("go", go),
+    STEP("ready", tell_manager), {0},
 }, oci_exec_child_steps[] = {
-    {"join", "", "", join, NULL}, {"terminal", "", "", open_exec_terminal, NULL},
-    {"program", "", "", find_program, NULL}, {"dress", "", "", dress, NULL},
-    {"caps", "", "", drop_capabilities, NULL}, {"seccomp", "", "", filter_calls, NULL},
-    {"exec", "", "", execute, NULL}, {0},
+    STEP("join", join), STEP("terminal", open_exec_terminal), STEP("program", find_program),
+    STEP("dress", dress), STEP("caps", drop_capabilities), STEP("seccomp", filter_calls),
+    STEP("exec", execute), {0},
 };
 /* clang-format on */
 
+/* A name that is there is taken, unless it is from before the last boot: then nothing of it runs,
+ * and whoever made it does not know of it any more. */
 static int oci_create(struct container *c, char **argv) {
     check_name("ID", argv[0]);
     c->want.name = argv[0];
+    need_lock(c);
+    const bool taken = read_state(&c->made, c->lib_fd, argv[0]) == 0 &&
+                       (strcmp(c->made.boot, this_boot()) == 0 || !c->made.remove);
+    unlock_host(c);
+    if (taken) die("container %s exists already", argv[0]);
     const char *bundle = realpath(flags.bundle ? flags.bundle : ".", NULL);
     if (!bundle) die("%s: %s", flags.bundle, strerror(errno));
     load_config(c, keep("%s/config.json", bundle), bundle);
@@ -4832,8 +4762,7 @@ static int oci_create(struct container *c, char **argv) {
     return make_steps(c, create_steps);
 }
 
-/* A container with a bundle, and its config.json as it was. False: it has none, and is not OCI's.
- */
+/* A container, and its bundle's config.json as it was. False: it has none, and is not OCI's. */
 static bool open_bundle(struct container *c, const char *name, bool running) {
     need_container(c, name, running);
     if (c->made.bundle[0])
@@ -4841,15 +4770,15 @@ static bool open_bundle(struct container *c, const char *name, bool running) {
     return c->made.bundle[0];
 }
 
-/* Knock, and hear how it goes on. */
+/* Knock, and hear how it goes on. Returns the exit status. */
 static int start_created(struct container *c) {
     if (c->made.started) die("container %s has been started already", c->want.name);
     close_fd(&c->talk_fd);
-    c->talk_fd = open_socket(start_socket(c), connect);
+    c->talk_fd = open_socket(keep(START, c->dir_fd), connect);
     if (c->talk_fd < 0) die("container %s cannot be started: %s", c->want.name, strerror(errno));
     unlinkat(c->dir_fd, "start", 0);
     if (hear_child(c, READY, NULL, 0) < 0 || hear_child(c, ENDED, NULL, 0) < 0)
-        die("%s: %s", c->report.step, c->report.why);
+        return warn("%s: %s", c->report.step, c->report.why), ENGINE_FAILED;
     c->made.started = time(NULL);
     if (write_state(c) < 0) die("cannot write the state of %s", c->want.name);
     if (run_hooks(c, "poststart", "running") < 0) warn("warning: poststart: %s", c->report.why);
@@ -4857,10 +4786,9 @@ static int start_created(struct container *c) {
 }
 
 static int oci_start(struct container *c, char **argv) {
-    if (open_bundle(c, argv[0], false) && c->pid_fd < 0) die("container %s is stopped", argv[0]);
-    if (c->made.bundle[0]) return start_created(c);
-    close_container(c);
-    return start(c, argv);
+    if (!open_bundle(c, argv[0], false)) return close_container(c), start(c, argv);
+    if (c->pid_fd < 0) die("container %s is stopped", argv[0]);
+    return start_created(c);
 }
 
 static int oci_state(struct container *c, char **argv) {
@@ -4869,36 +4797,12 @@ static int oci_state(struct container *c, char **argv) {
     return 0;
 }
 
-/* kill, and kill --all, which is for every process in its cgroup; ps ID prints their numbers. */
-static int oci_kill(struct container *c, char **argv) {
-    const bool prints = flags.words[-1][0] != 'k',
-               json_wanted = flags.format && flags.format[0] == 'j';
-    const int number = prints ? 0 : argv[1] ? parse_signal(argv[1]) : SIGTERM;
-    const char *separator = "[";
-    if (!prints && !flags.all) return send_signal(c, argv);
-    if (!argv[0] && flags.format) die("option --format: %s", hint("--format", ""));
-    if (!argv[0]) return list(c, argv);
-    if (flags.words[-1][0] == 'l') die("too many words for list; ps ID lists processes");
-    need_container(c, argv[0], prints);
-    FILE *f = fopen(keep("%s/cgroup.procs", c->made.cgroup), "re");
-    if (prints && !json_wanted) puts("PID");
-    for (int pid; f && fscanf(f, "%d", &pid) == 1; separator = ",")
-        if (!prints)
-            kill(pid, number);
-        else
-            printf(json_wanted ? "%s%d" : "%.0s%d\n", separator, pid);
-    if (json_wanted) puts(*separator == '[' ? "[]" : "]");
-    if (f) fclose(f);
-    return 0;
-}
-
+/* The way back, which create did not walk. */
 static void remove_bundle(struct container *c) {
-    end_child(c);
-    remove_cgroup(c);
-    need_lock(c);
-    set_aside(c);
-    unlock_host(c);
-    if (remove_set_aside(c) < 0) die("%s", c->report.why);
+    c->made.remove = true;
+    c->report.why[0] = '\0'; /* that of a failed start was told */
+    walk_back(c, create_steps, create_steps + COUNT(create_steps) - 1);
+    if (c->report.why[0]) die("%s", c->report.why);
     if (run_hooks(c, "poststop", "stopped") < 0) warn("warning: poststop: %s", c->report.why);
 }
 
@@ -4918,14 +4822,43 @@ static int oci_delete(struct container *c, char **argv) {
 static int oci_run(struct container *c, char **argv) {
     struct signalfd_siginfo s;
     int status = oci_create(c, argv);
-    if (status || start_created(c) < 0) return status;
+    if (status) return status;
+    const int failed = start_created(c);
     struct pollfd p[] = {{c->pid_fd, POLLIN, 0}, {c->signal_fd, POLLIN, 0}};
-    while (poll(p, 2, -1) >= 0 && !p[0].revents)
+    while (!failed && poll(p, 2, -1) >= 0 && !p[0].revents)
         if (read(c->signal_fd, &s, sizeof s) == sizeof s)
             sys_pidfd_send_signal(c->pid_fd, (int)s.ssi_signo);
-    waitpid((pid_t)c->made.pid, &status, 0);
+    if (!failed) waitpid((pid_t)c->made.pid, &status, 0);
     remove_bundle(c);
+    if (failed) return failed;
     return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+/* kill --all is for every process in its cgroup. */
+static int oci_kill(struct container *c, char **argv) {
+    const int number = argv[1] ? parse_signal(argv[1]) : SIGTERM;
+    if (!flags.all) return send_signal(c, argv);
+    need_container(c, argv[0], false);
+    FILE *f = fopen(keep("%s/cgroup.procs", c->made.cgroup), "re");
+    for (int pid; f && fscanf(f, "%d", &pid) == 1;) kill(pid, number);
+    if (f) fclose(f);
+    return 0;
+}
+
+/* ps: the numbers of the processes in its cgroup; without an ID it is list. */
+static int oci_ps(struct container *c, char **argv) {
+    const bool json_wanted = flags.format && strcmp(flags.format, "json") == 0;
+    const char *separator = json_wanted ? "" : "\n";
+    if (!argv[0] && flags.format) die("option --format: %s", hint("--format", ""));
+    if (!argv[0]) return list(c, argv);
+    need_container(c, argv[0], true);
+    FILE *f = fopen(keep("%s/cgroup.procs", c->made.cgroup), "re");
+    fputs(json_wanted ? "[" : "PID", stdout);
+    for (int pid; f && fscanf(f, "%d", &pid) == 1; separator = json_wanted ? "," : "\n")
+        printf("%s%d", separator, pid);
+    puts(json_wanted ? "]" : "");
+    if (f) fclose(f);
+    return 0;
 }
 
 /* pause, resume: all its processes stop at once, or go on. cgroups(7) */
@@ -4953,20 +4886,22 @@ static int oci_update(struct container *c, char **argv) {
 /* exec: as ours, with what the file says instead of options. */
 static int oci_exec(struct container *c, char **argv) {
     const bool detach = c->want.detach;
-    need_container(c, argv[0], true);
-    if (!c->made.bundle[0] && (flags.process || detach))
-        die("option --process, option -d: container %s has no bundle", argv[0]);
-    if (!c->made.bundle[0]) return close_container(c), exec_in(c, argv);
-    load_config(c, keep("%s/%s/config.json", c->want.lib_dir, argv[0]), c->made.bundle);
-    if (strcmp(oci_status(c), "running") != 0) die("container %s is %s", argv[0], oci_status(c));
     struct wanted *w = &c->want;
-    memset(w->environment, 0, sizeof w->environment);
-    keep_limits(w);
+    if (!open_bundle(c, argv[0], true)) {
+        if (flags.process || detach)
+            die("option --process, option -d: container %s has no bundle", argv[0]);
+        return close_container(c), exec_in(c, argv);
+    }
+    if (strcmp(oci_status(c), "running") != 0) die("container %s is %s", argv[0], oci_status(c));
     w->argv = argv + 1;
     w->terminal = false;
-    oci.no_new_privileges = flags.process ? false : oci.no_new_privileges;
     w->namespaces = 0;
-    if (flags.process) load_keys(load_json(flags.process), "process");
+    if (flags.process) { /* what that does not name is not as in the container */
+        memset(w->environment, 0, sizeof w->environment);
+        oci.no_new_privileges = false;
+        keep_limits(w);
+        load_keys(load_json(flags.process), "process");
+    }
     if (!w->argv[0]) die("exec: --process FILE, or a program is needed");
     if (!c->made.users) run_sealed();
     open_manager_files(c);
@@ -4976,21 +4911,14 @@ static int oci_exec(struct container *c, char **argv) {
     c->pid_fd = -1;
     close_fd(&c->dir_fd);
     c->child_steps = oci_exec_child_steps;
-    const int failed = make_steps(c, oci_exec_steps);
-    if (failed || w->bundle) return failed;
-    const int status = serve(c);
-    end_child(c);
-    return status;
+    return w->bundle ? make_steps(c, oci_exec_steps) : walk(c, oci_exec_steps);
 }
 
-/* A list of texts, after what stands before it. */
-static void put_list(FILE *f, const char *before, const char *const *texts, size_t count) {
-    fputs(before, f);
-    for (size_t i = 0; i < count && texts[i]; i++) {
-        fputs(i ? ", " : "[", f);
-        put_string(f, texts[i]);
-    }
-    fputc(']', f);
+/* A list of texts, up to NULL. */
+static void put_list(FILE *f, const char *before, const char *const *texts) {
+    put_json(f, before);
+    for (const char *format = "['%s'"; *texts; format = ", '%s'") put_json(f, format, *texts++);
+    put_json(f, "]");
 }
 
 /* A set of capabilities, by the names that config.json has for them. */
@@ -4998,10 +4926,9 @@ static const char *const *capability_texts(uint64_t set) {
     static const char *texts[65];
     const char **text = texts;
     for (const char *name = capability_names; *name; name = strchr(name, ' ') + 1, set >>= 1) {
-        if (!(set & 1)) continue;
         char *upper = keep("CAP_%.*s", (int)strcspn(name, " "), name);
         for (char *p = upper; *p; p++) *p = (char)toupper((unsigned char)*p);
-        *text++ = upper;
+        if (set & 1) *text++ = upper;
     }
     *text = NULL;
     return texts;
@@ -5011,107 +4938,94 @@ static const char *const *capability_texts(uint64_t set) {
 static void put_rules(FILE *f) {
     static struct rule rules[COUNT(denied) * 14 + 1];
     const struct rule *end = rules + default_rules(default_capabilities, rules);
-    fputs(",\n    \"seccomp\": {\"defaultAction\": \"SCMP_ACT_ALLOW\", \"syscalls\": [", f);
+    put_json(f, ",\n    'seccomp': {'defaultAction': 'SCMP_ACT_ALLOW', 'syscalls': [");
     for (const struct rule *r = rules; r < end; r++) {
-        const struct test *t = r->tests;
-        size_t i = 0;
-        while (i < COUNT(calls) - 1 && calls[i].number != r->call) i++;
-        fprintf(f,
-                "%s\n      {\"action\": \"SCMP_ACT_ERRNO\", \"errnoRet\": %u, \"names\": [\"%s\"]",
-                r > rules ? "," : "", r->action & SECCOMP_RET_DATA, calls[i].name);
+        const struct call *call = calls;
+        while (call < calls + COUNT(calls) - 1 && call->number != r->call) call++;
+        put_json(f, "%s\n      {'names': ['%s'], 'action': 'SCMP_ACT_ERRNO', 'errnoRet': %s",
+                 r > rules ? "," : "", call->name, keep("%u", r->action & SECCOMP_RET_DATA));
         if (r->count)
-            fprintf(
-                f,
-                ", \"args\": [{\"index\": %u, \"op\": \"SCMP_CMP_MASKED_EQ\", \"value\": %llu, \"valueTwo\": %llu}]",
-                t->argument, (unsigned long long)t->mask, (unsigned long long)t->value);
-        fputc('}', f);
+            put_json(f,
+                     ", 'args': [{'index': %s, 'op': 'SCMP_CMP_MASKED_EQ', 'value': %s, "
+                     "'valueTwo': %s}]",
+                     keep("%u", r->tests->argument), keep("%lu", r->tests->mask),
+                     keep("%lu", r->tests->value));
+        put_json(f, "}");
     }
-    fputs("]}\n  }\n}\n", f);
 }
 
 /* spec: our own container as a config.json, for a rootfs in the bundle. */
 static int oci_spec(struct container *c, char **argv) {
-    static const char text[] =
-        "{\n  \"ociVersion\": \"1.0.2\", \"hostname\": \"container\", \"root\": {\"path\": \"rootfs\"},\n"
-        "  \"process\": {\"args\": [\"/bin/sh\"], \"cwd\": \"/\", \"noNewPrivileges\": true,\n"
-        "    \"env\": [\"PATH=" STANDARD_PATH "\", \"TERM=linux\"],\n    \"capabilities\": {";
-    static const char limits_text[] =
-        "],\n  \"linux\": {\n    \"resources\": {\"cpu\": {\"quota\": 50000, \"period\": 100000}, "
-        "\"pids\": {\"limit\": 64},\n      \"memory\": {\"limit\": 52428800, \"swap\": 52428800}, "
-        "\"unified\": {\"memory.oom.group\": \"1\"}},\n    \"namespaces\": [{\"type\": \"cgroup\"}, "
-        "{\"type\": \"ipc\"}, {\"type\": \"mount\"}, {\"type\": \"network\"},\n"
-        "      {\"type\": \"pid\"}, {\"type\": \"uts\"}],\n";
+    const struct wanted *w = &c->want;
     const char *const *capabilities = capability_texts(default_capabilities);
-    const char *words[16];
     (void)argv;
     FILE *f = fopen("config.json", "wxe");
     if (!f) die("config.json: %s", strerror(errno));
-    fputs(text, f);
+    put_json(f, "{\n  'ociVersion': '1.0.2', 'hostname': 'container', 'root': {'path': 'rootfs'},\n"
+                "  'process': {'args': ['/bin/sh'], 'cwd': '/', 'noNewPrivileges': true,\n"
+                "    'env': ['PATH=" STANDARD_PATH "', 'TERM=linux'],\n    'capabilities': {");
     for (int i = 0; i <= PERMITTED; i++)
-        put_list(f, keep("%s\n      \"%s\": ", i ? "," : "", capability_sets[i]), capabilities, 64);
-    fputs("}},\n  \"mounts\": [", f);
-    for (const struct mount *m = default_mounts; !is_bind(m); m++) { /* those are the manager's */
-        char *data = keep("%s", m->data ? m->data : ""), *option;
-        size_t n = 0;
-        for (size_t i = 0; i < COUNT(mount_options); i++)
-            if (mount_options[i].set & m->attributes) words[n++] = mount_options[i].name;
-        while ((option = strsep(&data, ",")) != NULL && *option) words[n++] = option;
-        fprintf(f, "%s\n    {\"type\": \"%s\", \"source\": \"%s\", \"destination\": \"%s\", ",
-                m > default_mounts ? "," : "", m->type, m->source, m->target);
-        put_list(f, "\"options\": ", words, n);
-        fputc('}', f);
+        put_list(f, keep("%s\n      '%s': ", i ? "," : "", capability_sets[i]), capabilities);
+    put_json(f, "}},\n  'mounts': [");
+    for (const struct mount *m = &w->mounts[1]; !is_bind(m); m++) { /* those are the manager's */
+        const char *words[32], **word = words;
+        char *rest =
+            keep("%s%s%s", names_of(m->attributes), m->data ? "," : "", m->data ? m->data : "");
+        while ((*word = strsep(&rest, ",")) != NULL) word++;
+        put_json(f, "%s\n    {'type': '%s', 'source': '%s', 'destination': '%s', ",
+                 m > &w->mounts[1] ? "," : "", m->type, m->source, m->target);
+        put_list(f, "'options': ", words);
+        put_json(f, "}");
     }
-    fputs(limits_text, f);
-    put_list(f, "    \"maskedPaths\": ", c->want.masked, PATHS);
-    put_list(f, ",\n    \"readonlyPaths\": ", c->want.read_only_paths, PATHS);
+    put_json(f,
+             "],\n  'linux': {\n    'namespaces': [{'type': 'cgroup'}, {'type': 'ipc'}, "
+             "{'type': 'mount'},\n      {'type': 'network'}, {'type': 'pid'}, {'type': 'uts'}],\n"
+             "    'resources': {'unified': {");
+    for (const struct setting *s = w->settings; s->file; s++)
+        put_json(f, s > w->settings ? ", '%s': '%s'" : "'%s': '%s'", s->file, s->value);
+    put_list(f, "}},\n    'maskedPaths': ", w->masked);
+    put_list(f, ",\n    'readonlyPaths': ", w->read_only_paths);
     put_rules(f);
+    put_json(f, "]}\n  }\n}\n");
     return fclose(f) == 0 ? 0 : (warn("config.json: %s", strerror(errno)), ENGINE_FAILED);
 }
 
 /* features: what of the specification there is. */
 static int oci_features(struct container *c, char **argv) {
-    const char *words[2 * COUNT(mount_options)];
     (void)c, (void)argv;
-    for (size_t i = 0; i < COUNT(mount_options); i++) {
-        words[2 * i] = mount_options[i].name;
-        words[2 * i + 1] = keep("r%s", mount_options[i].name);
-    }
-    put_list(
+    put_json(
         stdout,
-        "{\"ociVersionMin\": \"1.0.0\", \"ociVersionMax\": \"1.2.0\", \"hooks\": [\"prestart\", "
-        "\"createRuntime\", \"createContainer\", \"startContainer\", \"poststart\", "
-        "\"poststop\"],\n\"mountOptions\": ",
-        words, COUNT(words));
-    put_list(
-        stdout,
-        ",\n\"linux\": {\"namespaces\": [\"cgroup\", \"ipc\", \"mount\", \"network\", \"pid\", "
-        "\"user\", \"uts\"],\n\"cgroup\": {\"v1\": false, \"v2\": true, \"systemd\": false}, "
-        "\"seccomp\": {\"enabled\": true},\n\"capabilities\": ",
-        capability_texts(UINT64_MAX), 64);
-    puts("}}");
+        "{'ociVersionMin': '1.0.0', 'ociVersionMax': '1.2.0', 'hooks': ['prestart', "
+        "'createRuntime',\n  'createContainer', 'startContainer', 'poststart', 'poststop'],\n"
+        "'linux': {'namespaces': ['cgroup', 'ipc', 'mount', 'network', 'pid', 'user', 'uts'],\n"
+        "  'cgroup': {'v1': false, 'v2': true, 'systemd': false}, 'seccomp': {'enabled': true},\n");
+    put_list(stdout, "  'capabilities': ", capability_texts(UINT64_MAX));
+    put_json(stdout, "},\n'mountOptions': ['tmpcopyup'");
+    for (size_t i = 0; i < COUNT(mount_options); i++)
+        put_json(stdout, ", '%s', 'r%s'", mount_options[i].name, mount_options[i].name);
+    put_json(stdout, "]}\n");
     return 0;
 }
 
 /* The manager reads the reason of a failure in a file of its own. */
 static void log_to_file(const char *line) {
     const time_t now = time(NULL);
-    const bool text = !flags.log_format || strcmp(flags.log_format, "json") != 0;
     char when[32];
     FILE *f = fopen(flags.log, "ae");
     if (!f) return;
     strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", gmtime(&now));
-    fprintf(f, text ? "%s %s\n" : "{\"level\":\"error\",\"time\":\"%s\",\"msg\":", when, line);
-    if (!text) put_string(f, line);
-    if (!text) fputs("}\n", f);
+    if (flags.log_format && strcmp(flags.log_format, "json") == 0)
+        put_json(f, "{'level':'error','time':'%s','msg':'%s'}\n", when, line);
+    else
+        fprintf(f, "%s %s\n", when, line);
     fclose(f);
 }
 /* --root, which may be new, with directories above it; --log, of which nobody else would tell. */
 static void open_oci_files(void) {
-    const bool whole = it.want.lib_dir[0] == '/';
-    char *dir = keep("%s%s%s", whole ? "" : flags.directory, whole ? "" : "/", it.want.lib_dir);
+    const char *root = it.want.lib_dir;
+    char *dir = root[0] == '/' ? keep("%s", root) : keep("%s/%s", flags.directory, root);
     it.want.lib_dir = dir;
-    const bool asked = strcmp(dir, LIB_DIR) != 0;
-    for (char *end = dir; asked && (end = strchr(end + 1, '/')) != NULL; *end = '/') {
+    for (char *end = dir; (end = strchr(end + 1, '/')) != NULL; *end = '/') {
         *end = '\0';
         mkdir(dir, 0711);
     }

@@ -5,8 +5,8 @@
  *   fuzz_config  (-DCONFIG) the reader, and all that fills struct wanted from it
  *
  * The engine ends with exit() when it refuses a text; here that leads back into the harness.
- * What it allocates is as large as this text can need, not as its limits allow: so a round is short,
- * and one byte or value too far is seen.
+ * A text gets as much memory as it needs, not as its limit allows: so a round is short, and one byte
+ * too far is seen.
  */
 #define _GNU_SOURCE
 #include <setjmp.h>
@@ -36,7 +36,6 @@ static size_t text_size;
 static void *allocated[1 << 16];
 static size_t allocated_count;
 static void *fuzz_calloc(size_t count, size_t size) {
-    if (count == JSON_VALUES) count = text_size + 1;
     if (size == JSON_BYTES + 1) size = text_size + 1;
     if (allocated_count == COUNT(allocated)) abort();
     return allocated[allocated_count++] = calloc(count, size);
@@ -45,6 +44,7 @@ static void *fuzz_calloc(size_t count, size_t size) {
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     text_size = size;
+    json.count = 0;
 #ifdef CONFIG
     static int fd = -1;
     static __typeof__(oci) blank_oci;
@@ -65,6 +65,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     text[size] = '\0';
     if (setjmp(refused) == 0) {
         read_json("fuzz", text, size);
+        if ((size_t)json.count > size + 1) abort(); /* a value is a character at least */
         /* Each value lies inside of the array, and so do those inside of it. */
         for (int i = 0; i < json.count; i++)
             if (json.values[i].next < 1 || i + json.values[i].next > json.count) abort();
