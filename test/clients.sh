@@ -304,6 +304,7 @@ compare() { # CLIENT...
   default_runtime=ours
   load_modules
   for client; do
+    "lines_$client" | cut -d '|' -f 1 | grep -qE "${CE_LINES-}" || continue
     begin=$SECONDS
     "start_$client" >/run/start.log 2>&1 || { cat /run/start.log; return 1; }
     printf '# %s: ready after %d s\n' "$client" "$((SECONDS - begin))"
