@@ -216,7 +216,8 @@ static const char *const default_masked[] = {
 };
 #define THROTTLE "/sys/devices/system/cpu/cpu%ld/thermal_throttle"
 static const char *const default_read_only[] = {
-    "/proc/bus", "/proc/dynamic_debug", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger", NULL,
+    "/proc/bus", "/proc/dynamic_debug", "/proc/fs", "/proc/irq", "/proc/sys",
+    "/proc/sysrq-trigger", NULL,
 };
 
 /* The limits of cgroups(7): the file, the value, and whether somebody asked for it. One that was
@@ -226,8 +227,8 @@ struct setting {
     bool asked;
 };
 
-/* Limits of a process, soft and hard, which it would inherit from whoever called us. With a priority
- * of real time (RTPRIO) it would not be under cpu.max. getrlimit(2) */
+/* Limits of a process, soft and hard, which it would inherit from whoever called us. With a
+ * priority of real time (RTPRIO) it would not be under cpu.max. getrlimit(2) */
 #define UNLIMITED {RLIM_INFINITY, RLIM_INFINITY}
 static const struct rlimit default_process_limits[RLIM_NLIMITS] = {
     [RLIMIT_AS] = UNLIMITED,           [RLIMIT_CORE] = {0, RLIM_INFINITY},
@@ -351,11 +352,11 @@ struct container {
     char *words;             /* our command line, for `start` */
     size_t words_size;
     struct program program;
-    struct rlimit limits[RLIM_NLIMITS]; /* of the program: as wanted, or as high as we may */
-    const struct step *child_steps;
-    const char *step;     /* the name of the one that runs now */
-    struct report report; /* the last one; the engine's own failures too */
-    bool back;            /* the steps are being undone */
+    struct rlimit limits[RLIM_NLIMITS];     /* of the program: as wanted, or as high as we may */
+    const struct step *child_steps, *steps; /* the child's table; the one that we walk through */
+    const char *step;                       /* the name of the one that runs now */
+    struct report report;                   /* the last one; the engine's own failures too */
+    bool back;                              /* the steps are being undone */
     int (*tell)(struct container *c, const char *call, long result); /* --explain */
 };
 
@@ -469,7 +470,7 @@ static ssize_t pass(int socket_fd, struct report *r, int *fds, size_t count) {
     const ssize_t n = recvmsg(socket_fd, &m, MSG_CMSG_CLOEXEC);
     if (n < 0 && errno == ECONNRESET) return 0; /* it ended before it had heard everything */
     if (n > 0 && m.msg_flags & MSG_CTRUNC) return errno = EMFILE, -1;
-    if (n > 0 && m.msg_controllen)
+    if (n > 0 && fds && m.msg_controllen)
         memcpy(fds, CMSG_DATA(&u.header), u.header.cmsg_len - CMSG_LEN(0));
     return n;
 }
@@ -742,12 +743,13 @@ static int begin(struct container *c, const char *name) {
 }
 
 /* Undo steps from the last to the first, whether they were made, half made, or not at all. */
-static void walk_back(struct container *c, const struct step *steps, const struct step *last) {
+static void walk_back(struct container *c, const struct step *first, const struct step *last) {
     c->back = true;
-    for (size_t i = (size_t)(last - steps) + 1; i-- > 0;) {
-        if (!steps[i].undo) continue;
-        begin(c, steps[i].name);
-        steps[i].undo(c);
+    c->steps = first;
+    for (size_t i = (size_t)(last - first) + 1; i-- > 0;) {
+        if (!first[i].undo) continue;
+        begin(c, first[i].name);
+        first[i].undo(c);
     }
 }
 
@@ -805,7 +807,7 @@ static void prefer_reason_of_child(struct container *c) {
 /* The engine: all steps; when one fails, it is said why, and they are undone. Returns 0, or the
  * status to exit with. */
 static int make_steps(struct container *c, const struct step *steps) {
-    const struct step *s = steps;
+    const struct step *s = c->steps = steps;
     const uint64_t ignored = signal_set(0, "\nSigIgn:");
     c->signal_fd = hold_signals(ignored);
     if (c->signal_fd < 0) fail(c, "signalfd");
@@ -834,7 +836,7 @@ static int walk(struct container *c, const struct step *steps) {
 /* The child: all its steps, the last of which does not return. */
 static _Noreturn void run_child(struct container *c) {
     c->report.status = ENGINE_FAILED;
-    for (const struct step *s = c->child_steps; s->name; s++)
+    for (const struct step *s = c->steps = c->child_steps; s->name; s++)
         if (begin(c, s->name) < 0 || s->make(c) < 0) break;
     give_up(c);
 }
@@ -2453,6 +2455,7 @@ static int look_at_others(struct container *c) {
 /* What options ask of a command, and of no container. */
 static struct {
     bool explain, step, json, quiet, force, follow, ignored, all, systemd_cgroup;
+    bool all_capabilities; /* --without caps */
     /* OCI */
     const char *log, *log_format, *bundle, *pid_file, *console_socket, *process, *resources,
         *format;
@@ -2988,7 +2991,7 @@ static void take_capability(const char *option, const char *value, void *to) {
 /* In Part IV. */
 static void take_without(const char *option, const char *value, void *to),
     leave_out(struct wanted *w);
-static int tell_call(struct container *c, const char *call, long result);
+static int tell(struct container *c, const char *call, long result);
 
 /* An option: its names, most of them docker's, what its value is called (NULL: it has none), the
  * commands that take it, what it sets, its line in --help (NULL: it is nothing to us), and how the
@@ -3024,7 +3027,8 @@ static const struct option {
     {"--seccomp", "on|off", "run", &flags.filter, "filter system calls (else on)", take_choice},
     {"--explain", NULL, "run exec", &flags.explain, "say what is done, each step and call"},
     {"--step", NULL, "run exec", &flags.step, "the same, and wait for Enter at each step"},
-    {"--without", "WALL,...", "run", &it.want, "leave walls out to see what they do", take_without},
+    {"--without", "WALL,...", "run", &it.want.mounts[1], "leave walls out to see what they do",
+     take_without},
     {"-i --interactive -t --tty", NULL, "run exec start", &flags.ignored},
     {"-a --all", NULL, "list ps start", &flags.ignored},
     {"-q --quiet", NULL, "list ps", &flags.quiet, "print names only"},
@@ -3076,8 +3080,8 @@ static const char *const hints[][2] = {
     {"compose pod swarm", "each container is started by a line of its own"},
 };
 
-static typeof(list) run, exec_in, start, oci_create, oci_start, oci_state, oci_kill, oci_ps, oci_delete,
-    oci_run, oci_exec, freeze, oci_update, oci_features, oci_spec;
+static typeof(list) run, exec_in, start, oci_create, oci_start, oci_state, oci_kill, oci_ps,
+    oci_delete, oci_run, oci_exec, freeze, oci_update, oci_features, oci_spec;
 static void open_oci_files(void);
 
 /* A command: its name, other words for it, what follows it, its line in --help, and how many words
@@ -3431,7 +3435,7 @@ static int start_container(struct container *c) {
     check_root();
     if (c->want.detach) detach(c);
     c->child_steps = container_steps;
-    if (flags.explain || flags.step) c->tell = tell_call;
+    if (flags.explain || flags.step) c->tell = tell;
     return walk(c, host_steps);
 }
 
@@ -3456,7 +3460,7 @@ static int exec_in(struct container *c, char **argv) {
     c->pid_fd = -1; /* no child of ours yet, and that one is not ours to end */
     close_fd(&c->dir_fd);
     c->child_steps = exec_child_steps;
-    if (flags.explain || flags.step) c->tell = tell_call;
+    if (flags.explain || flags.step) c->tell = tell;
     return walk(c, exec_host_steps);
 }
 
@@ -3580,24 +3584,37 @@ static const char *fill_in(const struct container *c, const char *look) {
                                     {"DIR", keep("%s/%s", c->want.lib_dir, c->want.name)},
                                     {"CGROUP", c->made.cgroup},
                                     {"BRIDGE", c->want.bridge}};
-    for (size_t i = 0; i < COUNT(names); i++) {
-        const char *at = strstr(look, names[i][0]);
-        if (at)
-            return keep("%.*s%s%s", (int)(at - look), look, names[i][1], at + strlen(names[i][0]));
-    }
-    return look;
+    const char *at = NULL;
+    size_t i = 0;
+    while (i < COUNT(names) && (at = strstr(look, names[i][0])) == NULL) i++;
+    if (!at) return look;
+    return keep("%.*s%s%s", (int)(at - look), look, names[i][1], at + strlen(names[i][0]));
 }
 
-/* A step begins: who acts, its number and name, what it does. With --step, Enter goes on and q ends
- * it here; a command to look with is shown meanwhile. */
-static int tell_step(struct container *c, const struct step *s, long number, bool inside) {
-    const char *colour = !isatty(STDERR_FILENO) ? "" : inside ? "\033[1;36m" : "\033[1;33m";
+/* A call, with the arguments it was made with, the kernel's answer, and where to read; in one
+ * write, for two processes tell. Or (NULL) a step begins: who acts, its number and name, what it
+ * does. With --step, Enter goes on and q ends it; a command to look with is shown meanwhile. */
+static int tell(struct container *c, const char *call, long result) {
     static int terminal_fd = -1; /* the child has it from us */
+    const bool inside = c->steps == c->child_steps;
+    const char *colour = !isatty(STDERR_FILENO) ? "" : inside ? "\033[1;36m" : "\033[1;33m";
+    const struct step *s = c->steps;
     char self[16] = "", answer = '\n', last = '\n';
+    if (!c->step) return 0; /* before the first */
+    while (strcmp(s->name, c->step) != 0) s++;
+    if (call) {
+        const char *name = keep("%.*s", (int)strcspn(call, " "), call), *same = "";
+        for (size_t i = 0; i < COUNT(commands_for); i++)
+            if (strcmp(commands_for[i][0], name) == 0) same = keep(", %s", commands_for[i][1]);
+        const char *why = result < 0 ? strerror((int)-result) : keep("%ld", result);
+        dprintf(STDERR_FILENO, "%-9s   %-60s # %s(%d)%s\n", inside ? "container" : "host",
+                result ? keep("%s = %s", call, why) : call, name, strcmp(name, "ip") ? 2 : 8, same);
+        return 0;
+    }
     if (inside && c->made.pid == 0 && readlink("/proc/self", self, sizeof self - 1) > 0)
         c->made.pid = atoll(self); /* as long as /proc is the host's */
-    dprintf(STDERR_FILENO, "%s%-9s %s%ld %-8s %s%s\n", colour, inside ? "CONTAINER" : "HOST",
-            c->back ? "back " : "", number, s->name,
+    dprintf(STDERR_FILENO, "%s%-9s %s%td %-8s %s%s\n", colour, inside ? "CONTAINER" : "HOST",
+            c->back ? "back " : "", s - c->steps + 1, s->name,
             c->back ? "undoes what the step made" : s->about, *colour ? "\033[0m" : "");
     if (!flags.step || c->back) return 0;
     if (terminal_fd < 0) terminal_fd = open("/dev/tty", O_RDONLY | O_CLOEXEC);
@@ -3608,30 +3625,7 @@ static int tell_step(struct container *c, const struct step *s, long number, boo
     return answer == 'q' ? refuse(c, "ended by q") : 0;
 }
 
-/* A call (NULL: a step begins), with the arguments it was made with, the kernel's answer, and where
- * to read. In one write, for two processes tell. */
-static int tell_call(struct container *c, const char *call, long result) {
-    const bool exec = c->child_steps == exec_child_steps;
-    const struct step *table = exec ? exec_host_steps : host_steps, *s = table;
-    if (!c->step) return 0; /* before the first */
-    while (s->name && strcmp(s->name, c->step) != 0) s++;
-    const bool inside = !s->name;
-    if (inside) s = table = c->child_steps;
-    while (s->name && strcmp(s->name, c->step) != 0) s++;
-    if (!call) return tell_step(c, s, s - table + 1, inside);
-    const char *name = keep("%.*s", (int)strcspn(call, " "), call), *same = NULL;
-    for (size_t i = 0; i < COUNT(commands_for); i++)
-        if (strcmp(commands_for[i][0], name) == 0) same = commands_for[i][1];
-    const char *answer = result < 0 ? strerror((int)-result) : keep("%ld", result);
-    dprintf(STDERR_FILENO, "%-9s   %-60s # %s(%d)%s%s\n", inside ? "container" : "host",
-            result ? keep("%s = %s", call, answer) : call, name, strcmp(name, "ip") ? 2 : 8,
-            same ? ", " : "", same ? same : "");
-    return 0;
-}
-
 /* ---- --without --------------------------------------------------------------------------- */
-
-static bool all_capabilities; /* --without caps */
 
 /* The walls that can be left out, and what is wanted instead: the host's namespace; what the host
  * has at this place; a variable of ours that becomes 0, or a flag that becomes 1. */
@@ -3655,7 +3649,7 @@ static const struct wall {
     {"proc", "it has the host's /proc", 0, "/proc"},
     {"masks", "the whole machine's settings can be read and written", NO(it.want.masked)},
     {"devices", "it has the host's /dev", 0, "/dev"},
-    {"caps", "root inside has all capabilities", YES(all_capabilities)},
+    {"caps", "root inside has all capabilities", YES(flags.all_capabilities)},
     {"seccomp", "no system call is filtered", NO(flags.filter)},
     {"limits", "nothing bounds its time, memory and processes", NO(it.want.settings)},
     {"layer", "it writes to the rootfs itself", YES(it.want.write_through)},
@@ -3664,10 +3658,7 @@ static const struct wall {
 
 /* They change nothing but what is wanted: OCI needs the same data. A red line tells of each. */
 static void take_without(const char *option, const char *value, void *to) {
-    const bool colour = isatty(STDERR_FILENO);
-    struct mount *const mounts = &it.want.mounts[1], *last;
     char *list = keep("%s", value), *name;
-    (void)to;
     while ((name = strsep(&list, ",")) != NULL) {
         const struct wall *w = walls, *const end = walls + COUNT(walls);
         while (w < end && strcmp(w->name, name) != 0) w++;
@@ -3676,19 +3667,17 @@ static void take_without(const char *option, const char *value, void *to) {
                 "seccomp, limits, layer, descriptors are the walls; without mnt or private the "
                 "host's own mounts would change",
                 option, name);
-        dprintf(STDERR_FILENO, "%swithout %s: %s%s\n", colour ? "\033[1;31m" : "", name, w->without,
-                colour ? "\033[0m" : "");
+        dprintf(STDERR_FILENO,
+                isatty(STDERR_FILENO) ? "\033[1;31mwithout %s: %s\033[0m\n" : "without %s: %s\n",
+                name, w->without);
         it.want.namespaces &= ~w->flag;
         if (w->at) memset(w->at, w->byte, w->size);
-        for (struct mount *m = mounts; w->place && m->type; m++)
-            if (strcmp(m->target, w->place) == 0) /* not every host has /dev/mqueue */
-                *m = access(w->place, F_OK) == 0 ? (struct mount){"rbind", w->place, w->place}
-                                                 : (struct mount){"tmpfs", "none", w->place};
-        if (strcmp(name, "devices") != 0) continue; /* of which only null is placed once more */
-        last = mounts;
-        for (struct mount *m = mounts; m->type; m++)
-            if (!is_below(m->target, "/dev") || strcmp(m->target, "/dev/null") == 0) *last++ = *m;
-        last->type = NULL;
+        for (struct mount *m = to; w->place && m->type; m++) {
+            const bool here = strcmp(m->target, w->place) == 0, there = !access(m->target, F_OK);
+            if (here && there) *m = (struct mount){"rbind", w->place, w->place};
+            if (!there && (here || is_below(m->target, w->place))) /* not every host has mqueue */
+                *m = (struct mount){"bind", "/dev/null", "/dev/null"};
+        }
     }
 }
 
@@ -3697,7 +3686,7 @@ static void leave_out(struct wanted *w) {
     if (!(w->namespaces & CLONE_NEWNET)) w->address = ""; /* it has the host's */
     if (!(w->namespaces & CLONE_NEWUTS)) w->hostname = "";
     if (!w->masked[0]) w->read_only_paths[0] = NULL;
-    for (int i = 0; all_capabilities && prctl(PR_CAPBSET_READ, i) >= 0; i++)
+    for (int i = 0; flags.all_capabilities && prctl(PR_CAPBSET_READ, i) >= 0; i++)
         for (int set = BOUNDING; set <= PERMITTED; set++)
             w->capabilities[set] |= (uint64_t)prctl(PR_CAPBSET_READ, i) << i;
 }
@@ -3932,10 +3921,11 @@ static int word_of(const struct value *v, const char *prefix, const char *words)
 
 /* The texts of a list, up to NULL; NULL: there is no list. */
 static char **texts_of(const struct value *list) {
+    if (list->kind == 'n') return NULL;
     char **texts = calloc((size_t)list->next, sizeof *texts), **text = texts;
     if (!texts) die("out of memory");
     for (const struct value *v = NULL; (v = each(list, v, '[')) != NULL;) *text++ = text_of(v);
-    return list->kind == 'n' ? NULL : texts;
+    return texts;
 }
 
 /* ---- 15. seccomp profiles ---------------------------------------------------------------- */
@@ -4441,9 +4431,10 @@ static void load_keys(const struct value *object, const char *part) {
         const char list = k->path[strcspn(k->path, "[{")];
         const bool asks = v->next > 1 || v->kind == 't' || (v->kind == '"' && *v->text) ||
                           (v->kind == '0' && strtod(v->text, NULL) != 0);
-        if (k->load && !list && v->kind != 'n') k->load(k->to, v);
-        while (list && (m = each(v, m, list)) != NULL) k->load(k->to, m);
         if (!k->load && asks) wrong(v, "this is not supported");
+        if (!k->load) continue;
+        if (!list && v->kind != 'n') k->load(k->to, v);
+        while (list && (m = each(v, m, list)) != NULL) k->load(k->to, m);
     }
 }
 

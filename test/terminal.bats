@@ -111,6 +111,19 @@ enter_container() { # [ROOTFS [OPTION...]]
   back_at_host 0
 }
 
+@test "terminal: --without devices, proc, ipc, net: the container's own terminal all the same" {
+  sit_down
+  type_in '$CE --rm --without devices,proc,ipc,net $R c1 none'
+  sees '^/ #'
+  type_in 'tty; ls /dev | grep -c "^loop-control\|^autofs"; echo err >&2'
+  sees '^/dev/pts/0$'
+  sees '^err$'
+  type_in 'echo x >/dev/null && exit 5'
+  sees '^host\$'
+  type_in 'echo status $?'
+  sees '^status 5'
+}
+
 @test "terminal: with bash of the host's root file system" {
   requires host_rootfs
   sit_down
