@@ -463,7 +463,7 @@ static ssize_t pass(int socket_fd, struct report *r, int *fds, size_t count) {
     struct msghdr m = {.msg_iov = &record, .msg_iovlen = 1};
     if (count) {
         m.msg_control = &u;
-        m.msg_controllen = CMSG_SPACE(sizeof(int) * count);
+        m.msg_controllen = CMSG_LEN(sizeof(int) * count); /* SPACE would let one more in */
         memcpy(CMSG_DATA(&u.header), fds, sizeof(int) * count);
     }
     if (r->kind) return sendmsg(socket_fd, &m, MSG_NOSIGNAL);
