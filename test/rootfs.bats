@@ -218,7 +218,7 @@ inside() { # COMMAND
 
 @test "rootfs: host: root is root, the links into /usr and the modes are as they should be" {
   fetch host "$DIR"
-  [[ $(chroot "$DIR" /bin/sh -c 'whoami; id -nu 65534; echo ~') == $'root\nnobody\n/root' ]]
+  [[ $(chroot "$DIR" /bin/sh -c 'whoami; id -nu 65534; echo ~root') == $'root\nnobody\n/root' ]]
   [[ $(stat -c %a "$DIR" "$DIR/tmp" "$DIR/root") == $'755\n1777\n700' ]]
   for link in bin sbin lib lib64; do
     [[ ! -L /$link ]] || [[ $(readlink "$DIR/$link") == "$(readlink "/$link")" ]]
