@@ -3412,6 +3412,7 @@ static void detach(struct container *c) {
         return;
     }
     const ssize_t n = read(running[0], &byte, 1);
+    close(running[0]);
     if (n == 1 && puts(c->want.name) >= 0 && fflush(stdout) == 0) exit(0);
     if (n != 0) { /* running where nobody was told of it is worse than not running */
         warn("cannot tell whether %s runs: %s", c->want.name, strerror(errno));

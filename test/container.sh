@@ -156,13 +156,14 @@ seccomp() {
 }
 
 execute() { # exec is a word of the shell's
-  local fd path=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin shell=/bin/sh
+  local fd term path=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin shell=/bin/sh
   [[ ! -x bin/bash ]] || shell=/bin/bash
   for fd in /proc/self/fd/*; do # all but 0, 1, 2, and 255, this script
     [[ ${fd##*/} == @([012]|255) ]] || eval "exec ${fd##*/}>&-"
   done
+  term=$(printenv TERM) || : # not the shell's own, dumb
   exec "${become[@]}" env -i --default-signal=INT,QUIT "PATH=$path" HOME=/root "HOSTNAME=$name" \
-    "TERM=${TERM:-linux}" ${LANG+"LANG=$LANG"} chroot . "${@:-$shell}"
+    "TERM=${term:-linux}" ${LANG+"LANG=$LANG"} chroot . "${@:-$shell}"
 }
 
 here=$(cd "${BASH_SOURCE[0]%/*}" && pwd)
