@@ -3315,16 +3315,21 @@ static void check_root(void) {
 
 /* Without a user namespace root inside could overwrite the engine's file through a running copy of
  * it (CVE-2019-5736). So what runs then is a copy in memory, sealed against writing. */
-static void run_sealed(void) {
-    const int seals = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE;
+enum { SEALS = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE };
+static bool is_sealed(void) { /* we are the copy */
     int self_fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
-    const bool sealed = fcntl(self_fd, F_GET_SEALS) == seals; /* we are the copy */
-    int copy_fd = sealed ? -1 : memfd_create("container_engine", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    ssize_t n = 1;
-    while (!sealed && n > 0) n = sendfile(copy_fd, self_fd, NULL, INT_MAX);
+    const bool sealed = fcntl(self_fd, F_GET_SEALS) == SEALS;
     close_fd(&self_fd);
-    if (sealed) return;
-    if (n == 0 && fcntl(copy_fd, F_ADD_SEALS, seals) == 0) fexecve(copy_fd, flags.argv, environ);
+    return sealed;
+}
+
+static void run_sealed(void) {
+    if (is_sealed()) return;
+    int self_fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+    int copy_fd = memfd_create("container_engine", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    ssize_t n = 1;
+    while (n > 0) n = sendfile(copy_fd, self_fd, NULL, INT_MAX);
+    if (n == 0 && fcntl(copy_fd, F_ADD_SEALS, SEALS) == 0) fexecve(copy_fd, flags.argv, environ);
     die("cannot run from a sealed copy in memory: %s", strerror(errno));
 }
 
@@ -3581,7 +3586,7 @@ static const char *const commands_for[][2] = {
 
 /* The command to look with, with the real name in place of one of these words. */
 static const char *fill_in(const struct container *c, const char *look) {
-    const char *const names[][2] = {{"PID", keep("%lld", c->made.pid)},
+    const char *const names[][2] = {{"PID", c->made.pid ? keep("%lld", c->made.pid) : "PID"},
                                     {"DIR", keep("%s/%s", c->want.lib_dir, c->want.name)},
                                     {"CGROUP", c->made.cgroup},
                                     {"BRIDGE", c->want.bridge}};
@@ -3668,9 +3673,10 @@ static void take_without(const char *option, const char *value, void *to) {
                 "seccomp, limits, layer, descriptors are the walls; without mnt or private the "
                 "host's own mounts would change",
                 option, name);
-        dprintf(STDERR_FILENO,
-                isatty(STDERR_FILENO) ? "\033[1;31mwithout %s: %s\033[0m\n" : "without %s: %s\n",
-                name, w->without);
+        const char *red = isatty(STDERR_FILENO) ? "\033[1;31m" : "";
+        if (!is_sealed()) /* the copy need not say it again */
+            dprintf(STDERR_FILENO, "%swithout %s: %s%s\n", red, name, w->without,
+                    *red ? "\033[0m" : "");
         it.want.namespaces &= ~w->flag;
         if (w->at) memset(w->at, w->byte, w->size);
         for (struct mount *m = to; w->place && m->type; m++) {

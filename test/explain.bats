@@ -77,3 +77,11 @@ counts() { # ENGINE
   (($(wc -l <"$BATS_TEST_TMPDIR/least") > 50))
   counts "$BATS_TEST_TMPDIR/engine" | diff "$BATS_TEST_TMPDIR/least" -
 }
+
+# Without a user namespace the engine runs itself once more, from a sealed copy.
+@test "explain: --without says once of each wall what is missing, also where the engine runs twice" {
+  try -0 ce --rm --without user,pid "$ALPINE" c1 none true
+  [[ $(grep -c '^without user: ' <<<"$stderr") == 1 && $(grep -c '^without pid: ' <<<"$stderr") == 1 ]]
+  try -0 ce --rm --without uts "$ALPINE" c1 none true
+  [[ $(grep -c '^without ' <<<"$stderr") == 1 ]]
+}

@@ -349,6 +349,11 @@ waits_at() { # STEP
   type_in 'clear; $CE --step --rm $R c1 none echo wa""lked'
   waits_at claim
   sees 'look from another terminal: container_engine list'
+  type_in ''
+  waits_at cgroup
+  type_in ''
+  waits_at clone
+  sees 'look from another terminal: lsns -p PID' # there is none yet; a 0 would be all of the host's
   for n in {1..40}; do # more than there are steps: two may ask at once
     ! on_screen '^walked' || break
     press Enter
