@@ -5,11 +5,6 @@
 
 load helpers
 
-setup() {
-  requires root controllers host_rootfs
-  lab_snapshot
-}
-
 # The console blocks of a sheet, each line with the number of the lesson in front (0: before it).
 blocks() { # SHEET
   awk '
@@ -33,6 +28,7 @@ make_desk() {
 # tells where the next one begins. (The laboratory's cgroup has the same path as a host's.)
 run_lesson() { # NUMBER
   local script=$BATS_TEST_TMPDIR/script line
+  requires controllers host_rootfs # what only looks at the sheet runs everywhere
   make_desk
   {
     printf 'cd %q; PATH=%q:$PATH; export LC_ALL=C.UTF-8\n' "$desk" "$desk/bin"
