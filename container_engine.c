@@ -1138,9 +1138,10 @@ static void close_trees(struct container *c) {
 }
 
 /* Usually it has ended. After a killed engine, only the number in the state file is known: a pidfd
- * is opened first, and the start time compared then, so that nobody else's process is killed. */
+ * is opened first, and the start time compared then, so that nobody else's process is killed. (With
+ * exec, the number is that of the container, until there is a child.) */
 static void end_child(struct container *c) {
-    if (c->pid_fd < 0 && c->made.pid > 0) {
+    if (c->pid_fd < 0 && c->join_fd < 0 && c->made.pid > 0) {
         c->pid_fd = sys_pidfd_open(c->made.pid);
         if (!runs(&c->made)) close_fd(&c->pid_fd);
     }
@@ -1477,7 +1478,8 @@ static int go(struct container *c) {
             return fail(c, "cannot take the terminal");
         copy_window_size(c);
         /* The second half of that step, under its name; the way back begins here, at go. */
-        if (begin(c, "network") < 0 || finish_network(c) < 0 || begin(c, "go") < 0) return -1;
+        if (c->join_fd < 0 && begin(c, "network") < 0) return -1; /* exec has no such step */
+        if (finish_network(c) < 0 || begin(c, "go") < 0) return -1;
         if (say(c->talk_fd, GO, NULL, 0) < 0) return fail(c, "tell the child");
     }
     if (hear_child(c, READY, NULL, 0) < 0 || hear_child(c, ENDED, NULL, 0) < 0) return -1;

@@ -45,6 +45,8 @@ END
   start_idle c1 none
   told 0 "$ENGINE" exec --explain c1 true
   [[ $stderr == *'HOST      1 enter'*'HOST      2 clone'*'CONTAINER 1 join'* ]]
+  try -0 lab script -qefc "'$ENGINE' exec --explain c1 true" /dev/null </dev/null
+  [[ $output == *'HOST      3 go '*'CONTAINER 5 exec '* ]]
 }
 
 @test "explain: a step that fails, in the engine and in the child" {

@@ -542,6 +542,15 @@ END
   done
 }
 
+@test "lifecycle: exec that cannot make its child leaves the container as it is" {
+  local n
+  start_idle c1 none
+  for n in {7..12}; do
+    try lab prlimit --nofile="$n" "$ENGINE" exec c1 true
+    try -0 ce exec c1 true
+  done
+}
+
 # A shell on a terminal: types the words and Enter.
 type_in_terminal() { # WORDS
   lab tmux -S "$BATS_TEST_TMPDIR/tmux" send-keys -t t "$1" Enter
