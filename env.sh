@@ -278,13 +278,14 @@ ensure_rules() {
   done
 }
 
-# Prints what to do about those that only their owner can open so that they stay open.
+# Prints what to do about those that only their owner can open so that they stay open. (Only root
+# can look.)
 foreign_filters() {
   if has firewall-cmd && [[ $(firewall-cmd --state 2>&1) == running &&
     $(firewall-cmd --get-zone-of-interface="$BRIDGE" 2>&1) != trusted ]]; then
     printf 'firewall-cmd --zone=trusted --add-interface=%s\n' "$BRIDGE"
   fi
-  nft list ruleset 2>/dev/null | awk -v ours="iifname \"$BRIDGE\" accept" '
+  { nft list ruleset 2>/dev/null || :; } | awk -v ours="iifname \"$BRIDGE\" accept" '
     $1 == "table" { table = $2 " " $3 }
     $1 == "chain" { chain = table " " $2; closed = 0 }
     /hook forward .*policy drop/ { closed = chain ~ /^(ip|inet) / && chain != "ip filter FORWARD" }

@@ -842,6 +842,8 @@ END
     [[ $(grep -Ec "^(OK  |FIX ) $name: ." <<<"$output") -eq 1 ]]
   done
   [[ $output == *'FIX  bridge: not set: sudo bash '*'env.sh set'* ]]
+  try -0 setpriv --reuid 65534 --clear-groups bash "$REPO/env.sh" check # a mere user
+  [[ $output == *'FIX  bridge: '* ]]
   unchanged
   try -0 env_sh set
   try -0 env_sh check
