@@ -4530,7 +4530,8 @@ static int run_hooks(struct container *c, const char *kind, const char *status) 
         if (c->dir_fd >= 0) write_state(c); /* which it may ask for */
         c->program.path = h->path;
         c->program.environment = h->environment;
-        result = start_program(c, h->args ? h->args : path_alone, state_text(c, status), -1);
+        char *const *args = h->args && h->args[0] ? h->args : path_alone;
+        result = start_program(c, args, state_text(c, status), -1);
         if (result >= 0) result = await_program(c, h->seconds);
         c->program.path = NULL;
         c->program.environment = NULL;
@@ -4762,10 +4763,12 @@ static int oci_create(struct container *c, char **argv) {
     return make_steps(c, create_steps);
 }
 
-/* A container, and its bundle's config.json as it was. False: it has none, and is not OCI's. */
+/* A container, and its bundle's config.json as it was, which is missing or empty where create was
+ * killed before. False: it has no bundle, and is not OCI's. */
 static bool open_bundle(struct container *c, const char *name, bool running) {
+    struct stat s;
     need_container(c, name, running);
-    if (c->made.bundle[0])
+    if (c->made.bundle[0] && fstatat(c->dir_fd, "config.json", &s, 0) == 0 && s.st_size > 0)
         load_config(c, keep("%s/%s/config.json", c->want.lib_dir, name), c->made.bundle);
     return c->made.bundle[0];
 }

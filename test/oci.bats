@@ -234,6 +234,21 @@ load oci
   fails state box
 }
 
+@test "oci: delete --force after a create that was killed before it kept the bundle" {
+  ours || skip 'where it is killed is ours alone'
+  local call
+  bundle
+  for call in sendfile:signal=KILL:when=3 mkdir:signal=KILL:when=1+; do
+    try lab strace -qq -o /dev/null -e inject="$call" "$ENGINE" --root "$ROOT" create --bundle "$BUNDLE" c1
+    try -0 rt delete --force c1
+  done
+}
+
+@test "oci: a hook without words has its path as the first" {
+  bundle '.hooks = {prestart: [{path: "/nosuch", args: []}]}'
+  fails -w 'cannot be run' create --bundle "$BUNDLE" c1
+}
+
 @test "oci: delete --force of what is not there is no error: podman and containerd do it" {
   try -0 rt delete --force nobody
   bundle
