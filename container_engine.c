@@ -2845,6 +2845,8 @@ static int delete (struct container *c, char **argv) {
         die("container %s is running: stop it first, or use delete -f", c->want.name);
     kill_and_wait(c);
     need_lock(c);
+    if (read_state(&c->made, c->lib_fd, c->want.name) == 0 && has_engine(&c->made))
+        die("container %s has been started again", c->want.name);
     set_aside(c);
     unlock_host(c);
     if (remove_set_aside(c) < 0) die("%s", c->report.why);
@@ -4750,10 +4752,11 @@ static int oci_create(struct container *c, char **argv) {
     check_name("ID", argv[0]);
     c->want.name = argv[0];
     need_lock(c);
-    const bool taken = read_state(&c->made, c->lib_fd, argv[0]) == 0 &&
-                       (strcmp(c->made.boot, this_boot()) == 0 || !c->made.remove);
+    const bool there = read_state(&c->made, c->lib_fd, argv[0]) == 0;
+    c->swept = there && strcmp(c->made.boot, this_boot()) != 0 && c->made.remove; /* before boot */
+    if (c->swept) set_aside(c);
     unlock_host(c);
-    if (taken) die("container %s exists already", argv[0]);
+    if (there && !c->swept) die("container %s exists already", argv[0]);
     const char *bundle = realpath(flags.bundle ? flags.bundle : ".", NULL);
     if (!bundle) die("%s: %s", flags.bundle, strerror(errno));
     load_config(c, keep("%s/config.json", bundle), bundle);

@@ -256,6 +256,21 @@ load oci
   try -0 rt delete --force box
 }
 
+@test "oci: create: one that was created before the last boot is in nobody's way" {
+  ours || skip 'the state file is ours'
+  local pid
+  bundle
+  create box
+  pid=$(pid_of box)
+  kill -KILL "$pid"
+  wait_until 10 gone "$pid"
+  fails create --bundle "$BUNDLE" box
+  lab sed -i 's/^boot=.*/boot=00000000-0000-0000-0000-000000000000/' "$ROOT/box/state"
+  create box
+  is box created
+  rt delete --force box
+}
+
 @test "oci: delete --force of a paused one" {
   started box
   rt pause box
