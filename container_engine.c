@@ -2840,12 +2840,14 @@ static int send_signal(struct container *c, char **argv) {
 
 /* delete: out of the way under the host's lock, and removed after that, however long it takes. */
 static int delete (struct container *c, char **argv) {
+    struct made now;
     need_container(c, argv[0], false);
     if ((c->pid_fd >= 0 || has_engine(&c->made)) && !flags.force)
         die("container %s is running: stop it first, or use delete -f", c->want.name);
     kill_and_wait(c);
     need_lock(c);
-    if (read_state(&c->made, c->lib_fd, c->want.name) == 0 && has_engine(&c->made))
+    if (read_state(&now, c->lib_fd, c->want.name) == 0 && now.engine != c->made.engine &&
+        has_engine(&now))
         die("container %s has been started again", c->want.name);
     set_aside(c);
     unlock_host(c);
