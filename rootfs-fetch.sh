@@ -239,7 +239,7 @@ from_image() {
 # --- debootstrap --------------------------------------------------------------------------------
 
 from_debootstrap() {
-  local distribution=${SOURCE%%:*} suite=stable mirror='' output=/dev/null ID=''
+  local distribution=${SOURCE%%:*} suite=stable mirror='' ID=''
   local keyring=/usr/share/keyrings/$distribution-archive-keyring.gpg VERSION_CODENAME=''
   need debootstrap
   # shellcheck disable=SC1091
@@ -256,13 +256,22 @@ from_debootstrap() {
     die "debootstrap knows no suite '$suite', or $keyring, to check the packages with, is missing" \
       "(for an image of a registry write docker.io/library/$SOURCE)"
   say "debootstrap $suite; this takes a minute or more"
-  ! watched || output=/dev/stderr
   # It mounts proc and sys in the new tree: in a mount namespace of its own they cannot stay. Its
   # wget leaves a log where it runs.
   ( cd -- "$WORK" && unshare --mount debootstrap --force-check-gpg --variant=minbase \
     --include=iproute2,iputils-ping,procps "$suite" "$WORK/root" ${mirror:+"$mirror"} 2>&1 ) |
-    tee "$WORK/error" | sed -u 's/[[:cntrl:]]/?/g' >"$output" || die "debootstrap: $(last_error)"
+    tee "$WORK/error" | packages || die "debootstrap: $(last_error)"
   erase "$WORK"/root/var/cache/apt/archives/*.deb
+}
+
+# packages - debootstrap's lines, as one line that changes; for nobody, nothing
+packages() {
+  local verb package n=0
+  while read -r _ verb package _; do
+    [[ ! $verb =~ ^(Retriev|Extract|Unpack|Configur)ing$ ]] || ! watched ||
+      printf '\r\e[K%4d  %s %s' "$((++n))" "$verb" "${package//[^a-z0-9.+-]/}" >&2
+  done
+  ((!n)) || printf '\r\e[K' >&2
 }
 
 # --- host ---------------------------------------------------------------------------------------
