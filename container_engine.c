@@ -2294,7 +2294,7 @@ static int read_state(struct made *m, int lib_fd, const char *name) {
     *m = (struct made){.status = -1};
     const ssize_t length = read_file(lib_fd, keep("%s/state", name), text, sizeof text);
     if (length < 0) return -1;
-    while ((line = strsep(&rest, "\n")) != NULL) {
+    while ((line = strsep(&rest, "\n")) != NULL && *line) { /* up to the padding */
         const char *key = strsep(&line, "=");
         const struct field *f = line ? find_field(key) : NULL;
         if (!f || f->file) continue;
@@ -2395,15 +2395,17 @@ static int remove_set_aside(struct container *c) {
  * engine: see Part V.) Returns the state of one whose engine lives; of any other, NULL. */
 static const struct made *sweep(struct container *c, const char *name) {
     static struct container left; /* large */
+    static struct made alive;
     struct made *m = &left.made;
+    if (read_state(&alive, c->lib_fd, name) < 0) /* claimed, and no more, if it is empty */
+        return unlinkat(c->lib_fd, name, AT_REMOVEDIR), NULL;
+    if (alive.status >= 0 || alive.bundle[0]) return NULL;
+    if (has_engine(&alive)) return &alive;
     left = blank;
     left.want.name = name;
     left.want.lib_dir = c->want.lib_dir;
     left.lib_fd = c->lib_fd;
-    if (read_state(m, c->lib_fd, name) < 0) /* claimed, and no more, if it is empty */
-        return unlinkat(c->lib_fd, name, AT_REMOVEDIR), NULL;
-    if (m->status >= 0 || m->bundle[0]) return NULL;
-    if (has_engine(m)) return m;
+    left.made = alive;
     snprintf(m->cgroup, sizeof m->cgroup, "%s/container_engine/%s", cgroup_mount(), name);
     walk_back(&left, &host_steps[1], &host_steps[COUNT(host_steps) - 2]); /* all but claim */
     left.dir_fd = openat(c->lib_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
