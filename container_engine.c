@@ -24,7 +24,7 @@
  *   users     map the child's user ids                     .
  *   network   start ip(8): veth pair, address              .
  *   layer     overlayfs: a writable layer                  .
- *             over the rootfs; send it ------>           leave the caller's session and mounts
+ *             over the rootfs; TREES -------->           leave the caller's session and mounts
  *                                              mounts    proc, sys, dev, volumes; mask what leaks
  *                                              pivot     change the root, detach the old one
  *                                              hostname  its name, loopback up
@@ -315,7 +315,8 @@ struct made {
     long long remove;               /* whether its directory goes at the end */
 };
 
-/* What the engine and the child say to each other, in records of this one length. */
+/* What the engine and the child say to each other, in records of this one length: the engine TREES
+ * (the mounts, as descriptors) and GO; the child the others, for what the picture above says. */
 struct report {
     enum { ENDED, FAILED, TREES, WALLS_STAND, GO, READY } kind; /* ENDED: the connection */
     int status; /* FAILED: what the engine is to exit with */
@@ -475,6 +476,7 @@ static ssize_t pass(int socket_fd, struct report *r, int *fds, size_t count) {
     return n;
 }
 
+/* Send one that says no more than its kind. */
 static ssize_t say(int socket_fd, int kind, int *fds, size_t count) {
     struct report r = {.kind = kind};
     return pass(socket_fd, &r, fds, count);
@@ -3736,8 +3738,12 @@ static struct {
     struct value values[JSON_VALUES]; /* of all texts */
 } json;
 
+static int column_here(void) {
+    return (int)(json.at - json.line_start) + 1;
+}
+
 #define wrong_at(line, column, ...) die("%s:%d:%d: %s", json.file, line, column, keep(__VA_ARGS__))
-#define bad(...)                    wrong_at(json.line, (int)(json.at - json.line_start) + 1, __VA_ARGS__)
+#define bad(...)                    wrong_at(json.line, column_here(), __VA_ARGS__)
 #define wrong(v, ...) \
     wrong_at((v)->line, (v)->column, "%s%s%s", (v)->key ? (v)->key : "", (v)->key ? ": " : "", \
              keep(__VA_ARGS__))
@@ -3832,7 +3838,7 @@ static void read_value(const char *key, int depth) {
     const int at = json.count++;
     if (json.count >= JSON_VALUES || depth > JSON_DEPTH) bad("too many values, or too deep");
     struct value *v = &json.values[at];
-    *v = (struct value){first, key, json.at, 1, json.line, (int)(json.at - json.line_start) + 1};
+    *v = (struct value){first, key, json.at, 1, json.line, column_here()};
     if (take("{") || take("[")) {
         while (!skip(last)) {
             if (json.count > at + 1 && !skip(",")) bad("a comma or the end of the list is needed");
