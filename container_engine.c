@@ -3268,6 +3268,8 @@ static void take_words(struct container *c, char **argv) {
     w->address = strcmp(*argv, "none") == 0 ? "" : *argv;
     w->argv = argv + 1;
     w->cgroup = keep("container_engine/%s", w->name);
+    if (strlen(w->bridge) >= IF_NAMESIZE) /* the kernel would be asked for a shorter one */
+        die("--bridge '%s': an interface's name has at most %d letters", w->bridge, IF_NAMESIZE - 1);
     if (w->users == OFF) w->namespaces &= ~(uint64_t)CLONE_NEWUSER;
     w->mounts[0] =
         (struct mount){"bind", w->rootfs, "/", NULL, MOUNT_ATTR_NODEV | MOUNT_ATTR_IDMAP};

@@ -193,6 +193,16 @@ each() { # STATUS WORD ARGUMENT... ::: VALUE...
     $'a\vb' $'a\fb' $'\e[2J' $'a\177b' $'a\xffb' $'\xc2\x9b2J' 'a b' $'a\nb' a/b a:b . ..
 }
 
+@test "input: --bridge: a name that is too long is not cut to that of another bridge" {
+  lab ip link add fifteen-letters type bridge
+  lab ip addr add 10.6.0.1/24 dev fifteen-letters
+  lab ip link set fifteen-letters up
+  bad 125 "--bridge 'fifteen-letters-'" --bridge fifteen-letters- "$ALPINE" c1 10.6.0.2 true
+  bad 125 "--bridge 'fifteen-letters-'" --bridge fifteen-letters- "$ALPINE" c1 none true
+  try -0 ce --bridge fifteen-letters "$ALPINE" c1 10.6.0.2 true
+  lab ip link del fifteen-letters
+}
+
 @test "input: -v: the host's side" {
   mkdir "$T/loop"
   ln -s b "$T/loop/a"
