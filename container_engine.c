@@ -2574,17 +2574,18 @@ static double cpu_percent(const struct container *c) {
 static const char *show(const struct container *c, const char *key) {
     const struct field *f = find_field(key);
     const time_t started = (time_t)c->made.started;
-    char text[64];
+    const struct tm *when = started ? localtime(&started) : NULL; /* NULL: after the year 2^31 */
+    char text[64] = "-";
     if (strcmp(key, "name") == 0) return c->want.name;
     if (strcmp(key, "status") == 0) return describe(&c->made);
     if (strcmp(key, "layer") == 0) return keep("%s/%s", c->want.lib_dir, c->want.name);
     if (strcmp(key, "cpu") == 0) return keep("%.1f%%", cpu_percent(c));
     if (strcmp(key, "pid") == 0 && !runs(&c->made)) return "-";
     if (strcmp(key, "address") == 0 && !c->made.address[0]) return "none";
-    if (strcmp(key, "started") == 0)
-        return strftime(text, sizeof text, "%m-%d %H:%M:%S", localtime(&started)) && started
-                   ? keep("%s", text)
-                   : "-";
+    if (strcmp(key, "started") == 0) {
+        if (when) strftime(text, sizeof text, "%m-%d %H:%M:%S", when);
+        return keep("%s", text);
+    }
     if (!f || !f->file) return f ? field_text(c, f) : NULL;
     if (f->line) return read_use(c, f->file, f->line) < 0 ? "-" : field_text(c, f);
     if (read_file(c->cgroup_fd, f->file, text, sizeof text) <= 0) return "-";

@@ -1240,9 +1240,11 @@ said_times() { # COUNT NAME WORD
 @test "lifecycle: state files that are rubbish crash nobody" {
   local junk state=/var/lib/container_engine/c1/state
   for junk in '' '=' 'pid' $'pid=x\nstatus=99999999999999999999\ncommand' \
-    "command=$(printf 'x%.0s' {1..9000})" $'\x00\xff\xfe' 'rootfs='; do
+    "command=$(printf 'x%.0s' {1..9000})" $'\x00\xff\xfe' 'rootfs=' \
+    'started=9223372036854775807'; do
     try -0 ce "$ALPINE" c1 none true
     printf '%s' "$junk" | lab tee "$state" >/dev/null
+    try -0 ce list
     try -0 ce list --json
     jq -e '.[0].name == "c1" and (.[0].state | startswith("exited"))' <<<"$output"
     try -0 ce inspect c1
