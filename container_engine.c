@@ -2195,7 +2195,8 @@ static int serve(struct container *c) {
 
 /* ---- State, and what a killed engine left ------------------------------------------------ */
 
-static char kept[1 << 22], *kept_end = kept;
+enum { COMMAND_LINE = 6 << 20 }; /* no longer one can be made. execve(2) */
+static char kept[COMMAND_LINE + (2 << 20)], *kept_end = kept;
 
 /* A string that lives as long as we do. */
 __attribute__((format(printf, 1, 2))) static char *keep(const char *format, ...) {
@@ -3267,6 +3268,8 @@ static void take_words(struct container *c, char **argv) {
     check_name("--hostname", w->hostname);
     check_name("--bridge", w->bridge);
     w->address = strcmp(*argv, "none") == 0 ? "" : *argv;
+    if (strlen(w->bridge) >= IF_NAMESIZE) /* the kernel would be asked for a shorter one */
+        die("--bridge '%s': an interface's name has at most %d letters", w->bridge, IF_NAMESIZE - 1);
     w->argv = argv + 1;
     w->cgroup = keep("container_engine/%s", w->name);
     if (strlen(w->bridge) >= IF_NAMESIZE) /* the kernel would be asked for a shorter one */
@@ -3293,7 +3296,7 @@ static void take_words(struct container *c, char **argv) {
 /* exec, start: what a container was started with, from the words behind its state: the directory,
  * and what was typed from the options of run on. */
 static void recall_words(struct container *c) {
-    static char text[1 << 21], *words[1 << 16];
+    static char text[COMMAND_LINE + PATH_MAX], *words[COMMAND_LINE / 8]; /* each has a pointer */
     size_t count = 0;
     int fd = openat(c->dir_fd, "state", O_RDONLY | O_CLOEXEC);
     const ssize_t n = fd < 0 ? -1 : pread(fd, text, sizeof text - 1, RECORD);
@@ -3496,7 +3499,7 @@ static int run(struct container *c, char **argv) {
     static char rootfs[PATH_MAX];
     if (flags.bundle && (!argv[0] || argv[1])) die("--bundle: ID is needed, and nothing else");
     if (argv[0] && !argv[1] && (flags.bundle || access("config.json", F_OK) == 0))
-        return flags.words[-1][0] == 'c' ? oci_create(c, argv) : oci_run(c, argv);
+        return strcmp(flags.verb, "create") == 0 ? oci_create(c, argv) : oci_run(c, argv);
     if (!argv[0])
         die("<rootfs> <name> <ip>|auto|none is needed, or a command such as list; see --help");
     int fd = realpath(argv[0], rootfs) ? open(rootfs, O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;

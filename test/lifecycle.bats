@@ -851,6 +851,15 @@ used_by_engine() { # PID
   [[ $output == short ]]
 }
 
+@test "lifecycle: start: none of 100,000 words is lost" {
+  local words
+  mapfile -t words < <(seq 100000)
+  try -0 ce "$ALPINE" c1 none sh -c 'echo $# ${100000}' sh "${words[@]}"
+  [[ $output == '100000 100000' ]]
+  try -0 ce start c1
+  [[ $output == '100000 100000' ]]
+}
+
 @test "lifecycle: start: one with -d runs in the background again; one that runs is refused" {
   up "$ALPINE" c1 192.168.1.2
   refuses 'runs already' ce start c1
