@@ -2469,7 +2469,8 @@ static struct {
 
     int filter;               /* run: of system calls, ON or OFF */
     long long seconds, lines; /* stop: before KILL; logs: so many, -1 for all */
-    char **argv, **words;     /* our command line; what follows the command's word */
+    const char *verb;         /* the command's word as it was typed, or "run" */
+    char **argv, **words;     /* our command line; what follows the verb */
     const char *directory;    /* where relative paths begin */
 } flags = {.seconds = WAIT_SECONDS, .lines = -1, .filter = ON};
 
@@ -3267,13 +3268,11 @@ static void take_words(struct container *c, char **argv) {
     check_name("name", w->name);
     check_name("--hostname", w->hostname);
     check_name("--bridge", w->bridge);
-    w->address = strcmp(*argv, "none") == 0 ? "" : *argv;
     if (strlen(w->bridge) >= IF_NAMESIZE) /* the kernel would be asked for a shorter one */
         die("--bridge '%s': an interface's name has at most %d letters", w->bridge, IF_NAMESIZE - 1);
+    w->address = strcmp(*argv, "none") == 0 ? "" : *argv;
     w->argv = argv + 1;
     w->cgroup = keep("container_engine/%s", w->name);
-    if (strlen(w->bridge) >= IF_NAMESIZE) /* the kernel would be asked for a shorter one */
-        die("--bridge '%s': an interface's name has at most %d letters", w->bridge, IF_NAMESIZE - 1);
     if (w->users == OFF) w->namespaces &= ~(uint64_t)CLONE_NEWUSER;
     w->mounts[0] =
         (struct mount){"bind", w->rootfs, "/", NULL, MOUNT_ATTR_NODEV | MOUNT_ATTR_IDMAP};
@@ -3514,11 +3513,9 @@ static int run(struct container *c, char **argv) {
     c->want.rootfs = rootfs;
     take_words(c, argv + 1);
     /* For recall_words: the directory, and the words as they were typed. */
-    FILE *f = open_memstream(&c->words, &c->words_size);
-    if (!f) die("out of memory");
-    fprintf(f, "%s%c", flags.directory ? flags.directory : "/", 0);
-    for (char **word = flags.words; *word; word++) fprintf(f, "%s%c", *word, 0);
-    fclose(f);
+    c->words = keep("%s", flags.directory);
+    for (char **word = flags.words; *word; word++) keep("%s", *word); /* one behind the other */
+    c->words_size = (size_t)(kept_end - c->words);
     return start_container(c);
 }
 
@@ -3558,15 +3555,16 @@ int main(int argc, char **argv) {
     *c = blank;
     set_defaults(c);
     flags.argv = argv;
-    flags.directory = getcwd(directory, sizeof directory);
+    flags.directory = getcwd(directory, sizeof directory) ? directory : "."; /* it is deleted */
     char **words = take_options("global", argv + (argc > 0)); /* OCI: before the command's word */
     open_oci_files();
     if (*words && strcmp(*words, "help") == 0)
         return print_usage(find_command(words[1])), flush_output(0);
     if (*words && strcmp(*words, "version") == 0) *words = keep("--version");
     const struct command *command = find_command(*words);
-    flags.words = words + (*words && is_command(command, *words));
-    words = take_options(command->name, flags.words);
+    flags.verb = *words && is_command(command, *words) ? *words++ : command->name;
+    flags.words = words;
+    words = take_options(command->name, words);
     if (!c->want.keep_files) syscall(SYS_close_range, 3 + c->want.kept_fds, ~0U, 0);
     check_words(command, words);
     if (geteuid() != 0) die("must be run as root: sudo container_engine ...");
@@ -4885,7 +4883,7 @@ static int oci_ps(struct container *c, char **argv) {
 
 /* pause, resume: all its processes stop at once, or go on. cgroups(7) */
 static int freeze(struct container *c, char **argv) {
-    const char *value = flags.words[-1][0] == 'p' ? "1" : "0";
+    const char *value = strcmp(flags.verb, "pause") == 0 ? "1" : "0";
     char text[64] = "";
     if (!open_bundle(c, argv[0], true))
         die("container %s has no bundle: %s", argv[0], hint("pause", ""));
