@@ -1449,8 +1449,9 @@ static int note_start(struct container *c) {
         n += (size_t)snprintf(m->command + n, sizeof m->command - n, "%s%s", n ? " " : "", *word);
     if (write_state(c) < 0)
         fail(c, "cannot write the state of %s", c->want.name);
-    else if (c->running_fd >= 0 && write(c->running_fd, "", 1) < 0)
-        refuse(c, "the process that started us is gone");
+    else if (c->running_fd >= 0 && (dprintf(STDOUT_FILENO, "%s\n", c->want.name) < 0 ||
+                                    write(c->running_fd, "", 1) < 0))
+        fail(c, "cannot tell anybody that it runs");
     else
         return 0;
     m->remove = c->fresh; /* nobody was told that it ran */
@@ -3431,15 +3432,9 @@ static void detach(struct container *c) {
         setsid(); /* out of reach of the terminal's signals */
         return;
     }
-    const ssize_t n = read(running[0], &byte, 1);
-    close(running[0]);
-    if (n == 1 && puts(c->want.name) >= 0 && fflush(stdout) == 0) exit(0);
-    if (n != 0) { /* running where nobody was told of it is worse than not running */
-        warn("cannot tell whether %s runs: %s", c->want.name, strerror(errno));
-        kill(engine, SIGTERM);
-    }
+    if (read(running[0], &byte, 1) == 1) exit(0); /* it has said so */
     waitpid(engine, &status, 0);
-    exit(n == 0 && WIFEXITED(status) ? WEXITSTATUS(status) : ENGINE_FAILED);
+    exit(WIFEXITED(status) ? WEXITSTATUS(status) : ENGINE_FAILED);
 }
 
 /* Look at everything the user typed before anything is made; then walk. */

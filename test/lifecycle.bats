@@ -100,6 +100,9 @@ to_nobody() { "$@" > >(:); }
     [[ -z $stderr ]]
   done
   refuses 'No space left' to_full ce stop c1
+  # Running where nobody was told of it is worse than not running.
+  refuses 'No space left' to_full ce -d "$ALPINE" c2 none sleep 1000
+  lab test ! -e /var/lib/container_engine/c2
 }
 
 @test "lifecycle: list shows no figure where there is none to show" {
