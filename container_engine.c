@@ -1769,9 +1769,10 @@ static int drop_capabilities(struct container *c) {
     find_user(c);
     must(c, prctl(PR_SET_KEEPCAPS, 1), "prctl PR_SET_KEEPCAPS");
     become_user(c, c->want.uid, c->want.gid, c->want.group_count);
+    need(c, syscall(SYS_capget, &header, sets), "capget"); /* we cannot give what we have not */
     for (int i = 0; i < 2; i++) {
-        sets[i].permitted = (uint32_t)(want[PERMITTED] >> 32 * i);
-        sets[i].effective = (uint32_t)(want[EFFECTIVE] >> 32 * i);
+        sets[i].permitted &= (uint32_t)(want[PERMITTED] >> 32 * i);
+        sets[i].effective = sets[i].permitted & (uint32_t)(want[EFFECTIVE] >> 32 * i);
         sets[i].inheritable = (uint32_t)(want[INHERITABLE] >> 32 * i);
     }
     must(c, syscall(SYS_capset, &header, sets), "capset");
@@ -3689,10 +3690,9 @@ static void take_without(const char *option, const char *value, void *to) {
         it.want.namespaces &= ~w->flag;
         if (w->at) memset(w->at, w->byte, w->size);
         for (struct mount *m = to; w->place && m->type; m++) {
-            const bool here = strcmp(m->target, w->place) == 0, there = !access(m->target, F_OK);
-            if (here && there) *m = (struct mount){"rbind", w->place, w->place};
-            if (!there && (here || is_below(m->target, w->place))) /* not every host has mqueue */
-                *m = (struct mount){"bind", "/dev/null", "/dev/null"};
+            const char *from = access(m->target, F_OK) == 0 ? w->place : "/dev/null"; /* mqueue */
+            const bool gone = from != w->place && is_below(m->target, w->place);
+            if (strcmp(m->target, w->place) == 0 || gone) *m = (struct mount){"rbind", from, from};
         }
     }
 }
@@ -3702,9 +3702,10 @@ static void leave_out(struct wanted *w) {
     if (!(w->namespaces & CLONE_NEWNET)) w->address = ""; /* it has the host's */
     if (!(w->namespaces & CLONE_NEWUTS)) w->hostname = "";
     if (!w->masked[0]) w->read_only_paths[0] = NULL;
-    for (int i = 0; flags.all_capabilities && prctl(PR_CAPBSET_READ, i) >= 0; i++)
-        for (int set = BOUNDING; set <= PERMITTED; set++)
-            w->capabilities[set] |= (uint64_t)prctl(PR_CAPBSET_READ, i) << i;
+    for (struct mount *m = w->mounts; m->type && w->users == OFF; m++) /* the host's root may */
+        if (strcmp(m->type, "devpts") == 0 && m[-1].type[0] == 'r') /* use the host's terminals */
+            *m = (struct mount){"rbind", "/dev/pts", "/dev/pts"};
+    if (flags.all_capabilities) memset(w->capabilities, 0xff, 3 * sizeof *w->capabilities);
 }
 
 /* ==== Part V: The OCI face ================================================================ */

@@ -80,6 +80,7 @@ after_image() {
   rm -f rootfs/etc/owned
 }
 run_inotify() {
+  rm -f "$work/taken" # of the try before
   "${command[@]}" 2>"$work/taken" &
   for _ in {1..300}; do
     ! grep -q taken "$work/taken" || break

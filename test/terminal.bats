@@ -122,6 +122,12 @@ enter_container() { # [ROOTFS [OPTION...]]
   sees '^host\$'
   type_in 'echo status $?'
   sees '^status 5'
+  # As the host's root it has the host's terminals, and one of them.
+  type_in '$CE --rm --without devices,user $R c1 none sh -c "tty; echo \$(ls /dev/pts | grep -c [0-9]) terminals; exit 6"'
+  sees '^/dev/pts/[0-9]'
+  sees '^[2-9][0-9]* terminals'
+  type_in 'echo status $?'
+  sees '^status 6'
 }
 
 @test "terminal: with bash of the host's root file system" {
