@@ -68,6 +68,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <grp.h>
 #include <limits.h>
 #include <linux/audit.h>
@@ -4850,30 +4851,47 @@ static int oci_run(struct container *c, char **argv) {
     return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 }
 
-/* kill --all is for every process in its cgroup. */
+/* The numbers of the processes in its cgroup and in those below it, which root inside may have
+ * made, up to 0. nftw(3) */
+static FILE *numbers;
+static int find_processes(const char *path, const struct stat *s, int type, struct FTW *place) {
+    const bool lists = type == FTW_F && strcmp(path + place->base, "cgroup.procs") == 0;
+    FILE *f = lists ? fopen(path, "re") : NULL;
+    (void)s;
+    for (int pid; f && fscanf(f, "%d", &pid) == 1;) fwrite(&pid, sizeof pid, 1, numbers);
+    if (f) fclose(f);
+    return 0;
+}
+static const int *processes_of(const struct container *c) {
+    char *found = NULL;
+    size_t size = 0;
+    numbers = open_memstream(&found, &size);
+    if (!numbers) die("out of memory");
+    nftw(c->made.cgroup, find_processes, 16, FTW_PHYS);
+    fwrite(&(int){0}, sizeof(int), 1, numbers);
+    fclose(numbers);
+    return (const int *)(const void *)found;
+}
+
+/* kill --all is for every process. */
 static int oci_kill(struct container *c, char **argv) {
     const int number = argv[1] ? parse_signal(argv[1]) : SIGTERM;
     if (!flags.all) return send_signal(c, argv);
     need_container(c, argv[0], false);
-    FILE *f = fopen(keep("%s/cgroup.procs", c->made.cgroup), "re");
-    for (int pid; f && fscanf(f, "%d", &pid) == 1;) kill(pid, number);
-    if (f) fclose(f);
+    for (const int *pid = processes_of(c); *pid; pid++) kill(*pid, number);
     return 0;
 }
 
-/* ps: the numbers of the processes in its cgroup; without an ID it is list. */
+/* ps: their numbers; without an ID it is list. */
 static int oci_ps(struct container *c, char **argv) {
     const bool json_wanted = flags.format && strcmp(flags.format, "json") == 0;
-    const char *separator = json_wanted ? "" : "\n";
     if (!argv[0] && flags.format) die("option --format: %s", hint("--format", ""));
     if (!argv[0]) return list(c, argv);
     need_container(c, argv[0], true);
-    FILE *f = fopen(keep("%s/cgroup.procs", c->made.cgroup), "re");
-    fputs(json_wanted ? "[" : "PID", stdout);
-    for (int pid; f && fscanf(f, "%d", &pid) == 1; separator = json_wanted ? "," : "\n")
-        printf("%s%d", separator, pid);
-    puts(json_wanted ? "]" : "");
-    if (f) fclose(f);
+    fputs(json_wanted ? "[" : "PID\n", stdout);
+    for (const int *pid = processes_of(c); *pid; pid++)
+        printf(!json_wanted ? "%d\n" : pid[1] ? "%d," : "%d", *pid);
+    fputs(json_wanted ? "]\n" : "", stdout);
     return 0;
 }
 

@@ -222,6 +222,27 @@ load oci
   rt delete box
 }
 
+@test "oci: kill --all and ps: also what is in cgroups below the container's" {
+  local pid cgroup below
+  bundle "$(shell 'sleep 1000 & echo ready; wait') | .linux.cgroupsPath = \"/oci/box\" |
+    del(.linux.namespaces[] | select(.type == \"pid\")) |
+    .mounts |= map(select(.destination != \"/proc\"))"
+  create box
+  rt start box
+  wait_until 10 grep -qx ready "$T/box.out"
+  cgroup=$LAB_CGROUP/oci/box
+  mkdir -p "$cgroup/a/b"
+  pid=$(pid_of box)
+  read -r below < <(grep -vx "$pid" "$cgroup/cgroup.procs")
+  echo "$below" >"$cgroup/a/b/cgroup.procs"
+  try -0 rt ps --format json box
+  [[ $(jq -c sort <<<"$output") == "$(jq -nc "[$pid, $below] | sort")" ]]
+  rt kill --all box KILL
+  wait_until 10 gone "$below"
+  wait_until 10 is box stopped
+  rt delete box
+}
+
 @test "oci: delete: not of a running one, unless by force" {
   fails delete nobody
   started box
