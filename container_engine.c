@@ -4805,6 +4805,7 @@ static int start_created(struct container *c) {
 static int oci_start(struct container *c, char **argv) {
     if (!open_bundle(c, argv[0], false)) return close_container(c), start(c, argv);
     if (c->pid_fd < 0) die("container %s is stopped", argv[0]);
+    COPY(c->report.step, "start"); /* unless the child names another one */
     return start_created(c);
 }
 

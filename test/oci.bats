@@ -243,6 +243,15 @@ load oci
   rt delete box
 }
 
+@test "oci: start: of a container that dies meanwhile it is said in which step" {
+  bundle '.hooks.startContainer = [{ path: "/bin/sh", args: ["sh", "-c", "kill -9 $PPID"] }] |
+    del(.linux.namespaces[] | select(.type == "pid")) | .mounts |= map(select(.destination != "/proc"))'
+  create box
+  # crun does not notice.
+  ! ours || fails -w 'container_engine: start: ' start box
+  remove box
+}
+
 @test "oci: delete: not of a running one, unless by force" {
   fails delete nobody
   started box
