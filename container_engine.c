@@ -5058,6 +5058,7 @@ static void log_to_file(const char *line) {
 /* --root, which may be new, with directories above it; --log, of which nobody else would tell. */
 static void open_oci_files(void) {
     const char *root = it.want.lib_dir;
+    if (!*root) die("--root '': a directory is needed");
     char *dir = root[0] == '/' ? keep("%s", root) : keep("%s/%s", flags.directory, root);
     it.want.lib_dir = dir;
     for (char *end = dir; (end = strchr(end + 1, '/')) != NULL; *end = '/') {

@@ -363,6 +363,16 @@ load oci
   fails state box
 }
 
+@test "oci: --root: not an empty word" {
+  ours || skip 'crun takes it'
+  local root
+  bundle
+  cd "$T"
+  ROOT='' fails -w --root state box
+  ROOT='' fails -w --root create --bundle "$BUNDLE" box
+  [[ ! -e box ]]
+}
+
 @test "oci: --systemd-cgroup is refused, with what to do instead" {
   ours || skip 'others know systemd'
   bundle
