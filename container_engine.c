@@ -245,6 +245,7 @@ static const struct rlimit default_process_limits[RLIM_NLIMITS] = {
 /* docker's capabilities, but MKNOD: no device node made inside could be opened. */
 #define CAP(name) (1ULL << CAP_##name)
 enum { BOUNDING, EFFECTIVE, PERMITTED, INHERITABLE, AMBIENT, CAPABILITY_SETS };
+enum { ALL_BUT_BOUNDING = (CAPABILITY_SETS - 1) * sizeof(uint64_t) };
 static const uint64_t default_capabilities =
     CAP(CHOWN) | CAP(DAC_OVERRIDE) | CAP(FOWNER) | CAP(FSETID) | CAP(KILL) | CAP(SETGID) |
     CAP(SETUID) | CAP(SETPCAP) | CAP(NET_BIND_SERVICE) | CAP(NET_RAW) | CAP(SYS_CHROOT) |
@@ -282,7 +283,7 @@ struct wanted {
     uint64_t namespaces;                   /* CLONE_NEW* to be made; the others are the host's, */
     const char *joined[COUNT(namespaces)]; /* or that of this file */
     const char *uid_map, *gid_map;         /* instead of the container's range */
-    int kept_fds; /* OCI: so many of the caller's, from 3 on, are passed on */
+    long long kept_fds; /* OCI: so many of the caller's, from 3 on, are passed on */
     struct setting settings[SETTINGS + 1]; /* up to the one without a file */
     struct rlimit process_limits[RLIM_NLIMITS];
     uint64_t capabilities[CAPABILITY_SETS];
@@ -1748,7 +1749,7 @@ static void find_user(struct container *c) {
     if (w->user) find_id(c, "/etc/passwd", w->user, &w->uid, &own);
     if (w->group && !*w->group) w->gid = own;
     if (w->group && *w->group) find_id(c, "/etc/group", w->group, &w->gid, &none);
-    if (w->user && w->uid) w->capabilities[EFFECTIVE] = w->capabilities[PERMITTED] = 0;
+    if (w->user && w->uid) memset(&w->capabilities[EFFECTIVE], 0, ALL_BUT_BOUNDING);
     for (int i = 0; w->user && i < 3; i++) /* so that it can open /dev/stdout */
         if (c->stdio[i] >= 0) must(c, fchown(c->stdio[i], w->uid, (gid_t)-1), "chown %d", i);
 }
@@ -1989,7 +1990,7 @@ static int execute(struct container *c) {
         if (c->stdio[i] >= 0) must(c, dup2(c->stdio[i], i), "dup2 %d", i);
     if (c->has_terminal)
         must(c, ioctl(isatty(0) ? 0 : isatty(1) ? 1 : 2, TIOCSCTTY, 0), "ioctl TIOCSCTTY");
-    const int last_fd = TALK_FD + c->want.kept_fds;
+    const int last_fd = TALK_FD + (int)c->want.kept_fds;
     if (c->talk_fd != last_fd) must(c, dup3(c->talk_fd, last_fd, O_CLOEXEC), "dup3");
     c->talk_fd = last_fd;
     if (!c->want.keep_files) /* --without descriptors */
@@ -2552,14 +2553,19 @@ static void close_container(struct container *c) {
     for (size_t i = 0; i < COUNT(fds); i++) close_fd(fds[i]);
 }
 
-/* The container that a command is about, which must be there, and run where that is asked for. */
-static void need_container(struct container *c, const char *name, bool running) {
+/* The container that a command is about. False: there is none. */
+static bool find_container(struct container *c, const char *name) {
     check_name("name", name);
     const bool there = open_container(c, name);
-    if (!there && errno == ENOENT)
-        die("there is no container named %s: it does not exist; see container_engine list", name);
-    if (!there || ((c->pid_fd < 0 || c->cgroup_fd < 0) && runs(&c->made)))
+    if (there ? (c->pid_fd < 0 || c->cgroup_fd < 0) && runs(&c->made) : errno != ENOENT)
         die("container %s: %s", name, strerror(errno));
+    return there;
+}
+
+/* It must be there, and run where that is asked for. */
+static void need_container(struct container *c, const char *name, bool running) {
+    if (!find_container(c, name))
+        die("there is no container named %s: it does not exist; see container_engine list", name);
     if (running && c->pid_fd < 0) die("container not running: %s is %s", name, describe(&c->made));
 }
 
@@ -2849,9 +2855,8 @@ static int send_signal(struct container *c, char **argv) {
 }
 
 /* delete: out of the way under the host's lock, and removed after that, however long it takes. */
-static int delete (struct container *c, char **argv) {
+static int delete_own(struct container *c) {
     struct made now;
-    need_container(c, argv[0], false);
     if ((c->pid_fd >= 0 || has_engine(&c->made)) && !flags.force)
         die("container %s is running: stop it first, or use delete -f", c->want.name);
     kill_and_wait(c);
@@ -2965,12 +2970,13 @@ static void take_user(const char *option, const char *value, void *to) {
     w->group = w->user ? "" : NULL;
     if (group) w->group = isdigit((unsigned char)*group) ? NULL : group;
     if (group && !w->group) w->gid = (gid_t)parse_whole(option, group, IDS - 1);
+    w->group_count = 0; /* OCI: those of config.json's user, */
+    if (w->uid) memset(&w->capabilities[EFFECTIVE], 0, ALL_BUT_BOUNDING); /* and his rights */
 }
 
-static void take_fds(const char *option, const char *value, void *to) {
-    *(int *)to = (int)parse_whole(option, value, 1000);
-    for (int fd = 3; fd < 3 + *(int *)to; fd++)
-        if (fcntl(fd, F_GETFD) < 0) die("%s: %d: %s", option, fd, strerror(errno));
+static void take_directory(const char *option, const char *value, void *to) {
+    if (value[0] != '/') die("%s '%s': an absolute path is needed", option, value);
+    *(const char **)to = value;
 }
 
 static void take_whole(const char *option, const char *value, void *to) {
@@ -3025,7 +3031,8 @@ static const struct option {
     {"--pids --pids-limit", "N|max", "run update", &it.want.settings[2],
      "processes and threads (default 64)", take_limit},
     {"-e --env", "KEY=VALUE", "run exec", NULL, "set an environment variable", take_variable},
-    {"-w --workdir --chdir --cwd", "DIR", "run exec", &it.want.cwd, "start in DIR"},
+    {"-w --workdir --chdir --cwd", "DIR", "run exec", &it.want.cwd, "start in DIR",
+     take_directory},
     {"-u --user", "USER[:GROUP]", "run exec", &it.want, "as whom: numbers or names", take_user},
     {"-v --volume", "HOST:CONTAINER[:ro]", "run", &it.want.mounts[1],
      "show a host's file or directory", take_volume},
@@ -3045,7 +3052,7 @@ static const struct option {
     {"--step", NULL, "run exec", &flags.step, "the same, and wait for Enter at each step"},
     {"--without", "WALL,...", "run", &it.want.mounts[1], "leave walls out to see what they do",
      take_without},
-    {"-i --interactive -t --tty", NULL, "run exec start", &flags.ignored},
+    {"-i --interactive -t --tty", NULL, "run create exec start", &flags.ignored},
     {"-a --all", NULL, "list ps start", &flags.ignored},
     {"-q --quiet", NULL, "list ps", &flags.quiet, "print names only"},
     {"--json", NULL, "list ps", &flags.json, "for programs"},
@@ -3057,11 +3064,11 @@ static const struct option {
     {"--root", "DIR", "global", &it.want.lib_dir}, {"--log", "FILE", "global", &flags.log},
     {"--log-format", "text|json", "global", &flags.log_format},
     {"--systemd-cgroup", NULL, "global", &flags.systemd_cgroup},
-    {"--debug", NULL, "global", &flags.ignored}, {"--bundle -b", "DIR", "run", &flags.bundle},
-    {"--pid-file", "FILE", "run exec", &flags.pid_file},
-    {"--console-socket", "FILE", "run exec", &flags.console_socket},
-    {"--no-pivot", NULL, "run", &it.want.chroot},
-    {"--preserve-fds", "N", "run exec", &it.want.kept_fds, NULL, take_fds},
+    {"--debug", NULL, "global", &flags.ignored}, {"--bundle -b", "DIR", "run create", &flags.bundle},
+    {"--pid-file", "FILE", "run create exec", &flags.pid_file},
+    {"--console-socket", "FILE", "run create exec", &flags.console_socket},
+    {"--no-pivot", NULL, "run create", &it.want.chroot},
+    {"--preserve-fds", "N", "run create exec", &it.want.kept_fds, NULL, take_whole},
     {"--process", "FILE", "exec", &flags.process}, {"-d --detach", NULL, "exec", &it.want.detach},
     {"--resources", "FILE", "update", &flags.resources}, {"-a --all", NULL, "kill", &flags.all},
     {"--format", "json|table", "ps", &flags.format},
@@ -3096,7 +3103,7 @@ static const char *const hints[][2] = {
     {"compose pod swarm", "each container is started by a line of its own"},
 };
 
-static typeof(list) run, exec_in, start, oci_create, oci_start, oci_state, oci_kill, oci_ps,
+static typeof(list) run, oci_create, oci_start, oci_state, oci_kill, oci_ps,
     oci_delete, oci_run, oci_exec, freeze, oci_update, oci_features, oci_spec;
 static void open_oci_files(void);
 
@@ -3249,7 +3256,6 @@ static void set_defaults(struct container *c) {
 static void complete(struct container *c) {
     struct wanted *w = &c->want;
     const char *term = getenv("TERM"), *lang = getenv("LANG");
-    if (w->cwd[0] != '/') die("-w '%s': an absolute path is needed", w->cwd);
     w->capabilities[EFFECTIVE] = w->capabilities[PERMITTED] =
         w->uid ? 0 : w->capabilities[BOUNDING];
     set_variable("PATH=" STANDARD_PATH, false);
@@ -3314,6 +3320,7 @@ static void recall_words(struct container *c) {
     flags.directory = words[0];
     c->want.rootfs = keep("%s", c->made.rootfs);
     take_words(c, take_options("run", words + 1) + 1);
+    c->want.kept_fds = 0; /* those were of then */
 }
 
 /* Of an engine in a chroot(2) the containers could get out of theirs: pivot_root exchanges what is
@@ -3458,8 +3465,7 @@ static int start_container(struct container *c) {
 }
 
 /* exec: a second program, behind the same walls and in the same cgroup as the first. */
-static int exec_in(struct container *c, char **argv) {
-    need_container(c, argv[0], true);
+static int exec_in(struct container *c) {
     recall_words(c); /* the user, capabilities and filter that it was started with, */
     memset(c->want.environment, 0, sizeof c->want.environment); /* but not those */
     c->want.cwd = "/";
@@ -3484,7 +3490,6 @@ static int exec_in(struct container *c, char **argv) {
 
 /* start: one that ended, once more, with the words that it was started with. */
 static int start(struct container *c, char **argv) {
-    need_container(c, argv[0], false);
     recall_words(c);
     if (argv[1]) c->want.argv = argv + 1;
     close_container(c); /* claim looks itself */
@@ -3494,8 +3499,10 @@ static int start(struct container *c, char **argv) {
 static int run(struct container *c, char **argv) {
     static char rootfs[PATH_MAX];
     if (flags.bundle && (!argv[0] || argv[1])) die("--bundle: ID is needed, and nothing else");
-    if (argv[0] && !argv[1] && (flags.bundle || access("config.json", F_OK) == 0))
+    if (argv[0] && !argv[1] && (flags.bundle || access("config.json", F_OK) == 0)) {
+        take_options("create", flags.words); /* the others are for a container of ours */
         return strcmp(flags.verb, "create") == 0 ? oci_create(c, argv) : oci_run(c, argv);
+    }
     if (!argv[0])
         die("<rootfs> <name> <ip>|auto|none is needed, or a command such as list; see --help");
     int fd = realpath(argv[0], rootfs) ? open(rootfs, O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
@@ -3562,6 +3569,8 @@ int main(int argc, char **argv) {
     flags.verb = *words && is_command(command, *words) ? *words++ : command->name;
     flags.words = words;
     words = take_options(command->name, words);
+    for (int fd = 3; fd < 3 + c->want.kept_fds; fd++)
+        if (fcntl(fd, F_GETFD) < 0) die("--preserve-fds: %d: %s", fd, strerror(errno));
     if (!c->want.keep_files) syscall(SYS_close_range, 3 + c->want.kept_fds, ~0U, 0);
     check_words(command, words);
     if (geteuid() != 0) die("must be run as root: sudo container_engine ...");
@@ -4371,6 +4380,9 @@ static void load_path(void *to, const struct value *v) {
 static void load_args(void *to, const struct value *list) {
     *(char ***)to = texts_of(list);
 }
+static void load_absolute(void *to, const struct value *v) {
+    *(const char **)to = absolute(v);
+}
 static void load_text(void *to, const struct value *v) {
     *(const char **)to = text_of(v);
 }
@@ -4414,7 +4426,7 @@ static const struct key {
     {"hostname", load_text, &it.want.hostname}, {"domainname", load_text, &oci.domainname},
     {"hooks{}", load_hooks, oci.hooks}, {"process.args", load_args, &it.want.argv},
     {"process.user", load_user, &it.want}, {"process.user.additionalGids[]", load_group, &it.want},
-    {"process.env[]", load_path, it.want.environment}, {"process.cwd", load_text, &it.want.cwd},
+    {"process.env[]", load_path, it.want.environment}, {"process.cwd", load_absolute, &it.want.cwd},
     {"process.terminal", load_flag, &it.want.terminal},
     {"process.consoleSize", load_size, &oci.size}, {"process.selinuxLabel", load_label, &oci.label},
     {"process.capabilities", load_capabilities, it.want.capabilities},
@@ -4493,7 +4505,6 @@ static void load_config(struct container *c, const char *path, const char *bundl
     }
     const bool users = w->namespaces & CLONE_NEWUSER;
     w->users = users ? ON : OFF;
-    if (w->cwd[0] != '/') wrong(find(oci.config, "process.cwd"), "an absolute path is needed");
     if (!w->argv || !w->argv[0]) wrong(find(oci.config, "process"), "args are needed");
     if (!(w->namespaces & CLONE_NEWNS))
         wrong(find(oci.config, "linux.namespaces"), "a new namespace of mounts is needed");
@@ -4777,13 +4788,13 @@ static int oci_create(struct container *c, char **argv) {
     return make_steps(c, create_steps);
 }
 
-/* A container, and its bundle's config.json as it was, which is missing or empty where create was
- * killed before. False: it has no bundle, and is not OCI's. */
-static bool open_bundle(struct container *c, const char *name, bool running) {
+/* Its bundle's config.json as it was, which is missing or empty where create was killed before.
+ * False: it has no bundle, and is not OCI's. */
+static bool load_bundle(struct container *c) {
+    const char *path = keep("%s/%s/config.json", c->want.lib_dir, c->want.name);
     struct stat s;
-    need_container(c, name, running);
-    if (c->made.bundle[0] && fstatat(c->dir_fd, "config.json", &s, 0) == 0 && s.st_size > 0)
-        load_config(c, keep("%s/%s/config.json", c->want.lib_dir, name), c->made.bundle);
+    if (c->made.bundle[0] && stat(path, &s) == 0 && s.st_size > 0)
+        load_config(c, path, c->made.bundle);
     return c->made.bundle[0];
 }
 
@@ -4794,6 +4805,7 @@ static int start_created(struct container *c) {
     c->talk_fd = open_socket(keep(START, c->dir_fd), connect);
     if (c->talk_fd < 0) die("container %s cannot be started: %s", c->want.name, strerror(errno));
     unlinkat(c->dir_fd, "start", 0);
+    COPY(c->report.step, "start"); /* unless the child names another one */
     if (hear_child(c, READY, NULL, 0) < 0 || hear_child(c, ENDED, NULL, 0) < 0)
         return warn("%s: %s", c->report.step, c->report.why), ENGINE_FAILED;
     c->made.started = time(NULL);
@@ -4803,14 +4815,16 @@ static int start_created(struct container *c) {
 }
 
 static int oci_start(struct container *c, char **argv) {
-    if (!open_bundle(c, argv[0], false)) return close_container(c), start(c, argv);
+    need_container(c, argv[0], false);
+    if (!load_bundle(c)) return start(c, argv);
+    if (argv[1]) die("start: %s: its command is in its bundle's config.json", argv[0]);
     if (c->pid_fd < 0) die("container %s is stopped", argv[0]);
-    COPY(c->report.step, "start"); /* unless the child names another one */
     return start_created(c);
 }
 
 static int oci_state(struct container *c, char **argv) {
-    open_bundle(c, argv[0], false);
+    need_container(c, argv[0], false);
+    load_bundle(c);
     fputs(state_text(c, oci_status(c)), stdout);
     return 0;
 }
@@ -4825,12 +4839,11 @@ static void remove_bundle(struct container *c) {
 }
 
 static int oci_delete(struct container *c, char **argv) {
-    check_name("name", argv[0]);
-    need_lock(c);
-    const bool there = faccessat(c->lib_fd, argv[0], F_OK, 0) == 0;
-    unlock_host(c);
-    if (!there && flags.force) return 0; /* as runc: after a create that failed nothing is left */
-    if (!open_bundle(c, argv[0], false)) return close_container(c), delete (c, argv);
+    if (!flags.force)
+        need_container(c, argv[0], false);
+    else if (!find_container(c, argv[0])) /* as runc: after a create that failed nothing is left */
+        return remove_set_aside(c) < 0 ? (warn("%s", c->report.why), ENGINE_FAILED) : 0;
+    if (!load_bundle(c)) return delete_own(c);
     if (runs(&c->made) && !flags.force) die("container %s is not stopped", argv[0]);
     remove_bundle(c);
     return 0;
@@ -4900,8 +4913,8 @@ static int oci_ps(struct container *c, char **argv) {
 static int freeze(struct container *c, char **argv) {
     const char *value = strcmp(flags.verb, "pause") == 0 ? "1" : "0";
     char text[64] = "";
-    if (!open_bundle(c, argv[0], true))
-        die("container %s has no bundle: %s", argv[0], hint("pause", ""));
+    need_container(c, argv[0], true);
+    if (!c->made.bundle[0]) die("container %s has no bundle: %s", argv[0], hint("pause", ""));
     if (write_file(c->cgroup_fd, "cgroup.freeze", value) < 0)
         die("cgroup.freeze: %s", strerror(errno));
     for (int i = 0; i < WAIT_SECONDS * 1000; i++, usleep(1000)) {
@@ -4922,12 +4935,14 @@ static int oci_update(struct container *c, char **argv) {
 static int oci_exec(struct container *c, char **argv) {
     const bool detach = c->want.detach;
     struct wanted *w = &c->want;
-    if (!open_bundle(c, argv[0], true)) {
-        if (flags.process || detach)
-            die("option --process, option -d: container %s has no bundle", argv[0]);
-        return close_container(c), exec_in(c, argv);
-    }
+    need_container(c, argv[0], true);
+    if (!load_bundle(c) && (flags.process || detach))
+        die("option --process, option -d: container %s has no bundle", argv[0]);
+    if (!c->made.bundle[0]) return exec_in(c);
+    if (flags.explain || flags.step)
+        die("option --explain, option --step: container %s has a bundle", argv[0]);
     if (strcmp(oci_status(c), "running") != 0) die("container %s is %s", argv[0], oci_status(c));
+    if (!c->made.users) run_sealed(); /* before standard input is read */
     w->argv = argv + 1;
     w->terminal = false;
     w->namespaces = 0;
@@ -4937,8 +4952,8 @@ static int oci_exec(struct container *c, char **argv) {
         keep_limits(w);
         load_keys(load_json(flags.process), "process");
     }
+    take_options("exec", flags.words); /* -e, -w and -u, over all of that */
     if (!w->argv[0]) die("exec: --process FILE, or a program is needed");
-    if (!c->made.users) run_sealed();
     open_manager_files(c);
     if (w->terminal && !detach) die("exec: a terminal is for --detach");
     if (!detach) w->bundle = NULL; /* we wait, and pass everything on */

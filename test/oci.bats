@@ -477,6 +477,53 @@ process() { # SCRIPT [FILTER]
   remove box
 }
 
+@test "oci: exec: -e, -w and -u, as with our own containers, and over what a file says" {
+  started box '.process.env += ["A=old", "B=b"] | .process.user.additionalGids = [7]'
+  try -0 rt exec -e A=1 --env C=c --cwd /tmp box sh -c 'pwd; echo $A $B $C; id -u; id -g; id -G'
+  [[ $output == $'/tmp\n1 b c\n0\n0\n0 7' ]]
+  # Whoever is not root has none of the container's capabilities.
+  try -0 rt exec -u 5:6 box sh -c 'id -u; id -g; id -G; grep CapEff /proc/self/status'
+  [[ $output == $'5\n6\n6\nCapEff:\t0000000000000000' ]]
+  ours || return 0 # with a file crun passes them over
+  try -0 rt exec --user nobody box sh -c 'id -un; grep CapPrm /proc/self/status'
+  [[ $output == $'nobody\nCapPrm:\t0000000000000000' ]]
+  process 'pwd; echo $A' '.cwd = "/usr" | .env += ["A=file"]'
+  try -0 rt exec -w /tmp --process "$T/process.json" box
+  [[ $output == $'/tmp\nfile' ]]
+  fails -w absolute exec -w tmp box true
+  process true '.cwd = "tmp"'
+  fails -w absolute exec --process "$T/process.json" box
+  remove box
+}
+
+@test "oci: no option is dropped without a word" {
+  ours || skip 'others have other options'
+  local option
+  bundle
+  for option in '--memory 5M' '-e A=1' '-w /tmp' '-u 5' '-v /mnt:/mnt' '--hostname x' '--name x' --rm -d \
+    --read-only '--cap-add ALL' '--seccomp off' '--userns on' --explain --step '--without net'; do
+    # shellcheck disable=SC2086
+    fails -w "option ${option% *}" run --bundle "$BUNDLE" $option box
+  done
+  started box
+  fails -w --explain exec --explain box true
+  fails -w --step exec --step box true
+  remove box
+  bundle
+  create box
+  fails -w command start box true
+  remove box
+}
+
+@test "oci: exec: the process file on standard input" {
+  ours || skip 'crun wants a file'
+  started box
+  process 'echo here'
+  try -0 typing "$(<"$T/process.json")" rt exec --process - box
+  [[ $output == here ]]
+  remove box
+}
+
 @test "oci: exec: it is inside: namespaces, root, cgroup, capabilities, seccomp" {
   started box '.linux.seccomp = { defaultAction: "SCMP_ACT_ALLOW",
     syscalls: [{ names: ["mkdir", "mkdirat"], action: "SCMP_ACT_ERRNO", errnoRet: 12 }] }'
@@ -585,6 +632,36 @@ process() { # SCRIPT [FILTER]
   handed() { rt run --preserve-fds 2 --bundle "$BUNDLE" box 3<"$T/three" 4<"$T/four"; }
   try -0 handed
   [[ $output == $'three\nfour' ]]
+}
+
+@test "oci: exec into, and start of, one of ours whose descriptors of then are gone" {
+  ours || skip 'one of ours'
+  echo three >"$T/three"
+  run_handed() { rt run --preserve-fds 1 "$ALPINE" c1 none sh -c 'cat <&3' 3<"$T/three"; }
+  try -0 run_handed
+  [[ $output == three ]]
+  fails -w '--preserve-fds: 3' run --preserve-fds 1 "$ALPINE" c2 none true
+  try rt start c1 3>&-
+  [[ $status -ne 0 && $stderr == *'ad file descriptor'* && $stderr != *preserve* ]]
+  rt delete c1
+  rt run -d --preserve-fds 1 "$ALPINE" c1 none sleep 1000 3<"$T/three"
+  try -0 rt exec c1 echo here 3>&-
+  [[ $output == here ]]
+  exec_handed() { rt exec --preserve-fds 1 c1 sh -c 'cat <&3' 3<"$T/three"; }
+  try -0 exec_handed
+  [[ $output == three ]]
+  rt delete -f c1
+}
+
+@test "oci: delete -f of one of ours with --rm, whose engine was killed: it is gone, and no error" {
+  ours || skip 'one of ours'
+  local pid
+  rt run -d --rm "$ALPINE" c1 none sleep 1000
+  pid=$(rt inspect c1 pid)
+  kill -KILL "$(rt inspect c1 engine)"
+  wait_until 10 gone "$pid"
+  try -0 rt delete -f c1
+  [[ -z $(lab find "$ROOT" -mindepth 1) ]]
 }
 
 @test "oci: spec writes a config.json that runs as it is" {
