@@ -1451,8 +1451,8 @@ static int note_start(struct container *c) {
         n += (size_t)snprintf(m->command + n, sizeof m->command - n, "%s%s", n ? " " : "", *word);
     if (write_state(c) < 0)
         fail(c, "cannot write the state of %s", c->want.name);
-    else if (c->running_fd >= 0 && (dprintf(STDOUT_FILENO, "%s\n", c->want.name) < 0 ||
-                                    write(c->running_fd, "", 1) < 0))
+    else if (c->running_fd >= 0 &&
+             (dprintf(STDOUT_FILENO, "%s\n", c->want.name) < 0 || write(c->running_fd, "", 1) < 0))
         fail(c, "cannot tell anybody that it runs");
     else
         return 0;
@@ -3278,11 +3278,11 @@ static void take_words(struct container *c, char **argv) {
     check_name("--hostname", w->hostname);
     check_name("--bridge", w->bridge);
     if (strlen(w->bridge) >= IF_NAMESIZE) /* the kernel would be asked for a shorter one */
-        die("--bridge '%s': an interface's name has at most %d letters", w->bridge, IF_NAMESIZE - 1);
+        die("--bridge '%s': an interface's name has at most %d letters", w->bridge,
+            IF_NAMESIZE - 1);
     w->address = strcmp(*argv, "none") == 0 ? "" : *argv;
     w->argv = argv + 1;
     w->cgroup = keep("container_engine/%s", w->name);
-    if (w->users == OFF) w->namespaces &= ~(uint64_t)CLONE_NEWUSER;
     w->mounts[0] =
         (struct mount){"bind", w->rootfs, "/", NULL, MOUNT_ATTR_NODEV | MOUNT_ATTR_IDMAP};
     for (struct mount *m = w->mounts; m->type; m++) {
@@ -3315,8 +3315,6 @@ static void recall_words(struct container *c) {
         words[count++] = word;
     if (count < 3) die("container %s does not say how it was started", c->want.name);
     set_defaults(c);
-    c->words = text;
-    c->words_size = (size_t)n;
     flags.directory = words[0];
     c->want.rootfs = keep("%s", c->made.rootfs);
     take_words(c, take_options("run", words + 1) + 1);
@@ -3497,7 +3495,6 @@ static int start(struct container *c, char **argv) {
 }
 
 static int run(struct container *c, char **argv) {
-    static char rootfs[PATH_MAX];
     if (flags.bundle && (!argv[0] || argv[1])) die("--bundle: ID is needed, and nothing else");
     if (argv[0] && !argv[1] && (flags.bundle || access("config.json", F_OK) == 0)) {
         take_options("create", flags.words); /* the others are for a container of ours */
@@ -3505,7 +3502,8 @@ static int run(struct container *c, char **argv) {
     }
     if (!argv[0])
         die("<rootfs> <name> <ip>|auto|none is needed, or a command such as list; see --help");
-    int fd = realpath(argv[0], rootfs) ? open(rootfs, O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
+    const char *rootfs = realpath(argv[0], NULL);
+    int fd = rootfs ? open(rootfs, O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
     if (fd < 0)
         die("neither a command nor a rootfs: '%s': %s; --help knows the commands", argv[0],
             hint(argv[0], keep("%s; " ROOTFS_SH " makes one", strerror(errno))));
