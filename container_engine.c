@@ -3304,15 +3304,13 @@ static void take_words(struct container *c, char **argv) {
 /* exec, start: what a container was started with, from the words behind its state: the directory,
  * and what was typed from the options of run on. */
 static void recall_words(struct container *c) {
-    static char text[COMMAND_LINE + PATH_MAX], *words[COMMAND_LINE / 8]; /* each has a pointer */
+    static char text[RECORD + PATH_MAX + COMMAND_LINE];
+    static char *words[COMMAND_LINE / 8]; /* each has a pointer in it */
     size_t count = 0;
-    int fd = openat(c->dir_fd, "state", O_RDONLY | O_CLOEXEC);
-    const ssize_t n = fd < 0 ? -1 : pread(fd, text, sizeof text - 1, RECORD);
-    close_fd(&fd);
+    const ssize_t n = read_file(c->dir_fd, "state", text, sizeof text);
     if (n < 0) die("container %s: its state: %s", c->want.name, strerror(errno));
-    for (char *word = text; n > 0 && word < text + n && count < COUNT(words) - 1;
-         word += strlen(word) + 1)
-        words[count++] = word;
+    for (char *at = text + RECORD; at < text + n && count < COUNT(words) - 1; at += strlen(at) + 1)
+        words[count++] = at;
     if (count < 3) die("container %s does not say how it was started", c->want.name);
     set_defaults(c);
     flags.directory = words[0];
