@@ -388,10 +388,10 @@ claim() {
   WORK=$near/.${DIR##*/}.rootfs-fetch
   until [[ $WORK -ef /dev/fd/9 ]]; do   # not the one that another fetch just removed
     # shellcheck disable=SC2174
-    mkdir -p -m 0700 -- "$WORK" 2>/dev/null || { WORK=; die "$near/ cannot be written to"; }
-    [[ -O $WORK && ! -L $WORK ]] || { WORK=; die "$WORK is somebody else's; remove it"; }
+    mkdir -p -m 0700 -- "$WORK" 2>/dev/null || die "$near/ cannot be written to"
+    [[ -O $WORK && ! -L $WORK ]] || die "$WORK is somebody else's; remove it"
     exec 9<"$WORK"
-    flock -w 5 9 || { WORK=; die "another fetch into $DIR is running"; }
+    flock -w 5 9 || die "another fetch into $DIR is running"
   done
   put_back
   empty "$WORK"
@@ -415,7 +415,8 @@ clean_up() {
   set +e   # whatever fails here, the rest is still to be done
   trap '' HUP INT PIPE TERM
   [[ ! $WORKER ]] || { kill -KILL -- "-$WORKER"; wait "$WORKER"; } 2>/dev/null
-  if [[ $WORK ]] && put_back; then
+  # ours only when the lock is, for which we may still have been waiting
+  if [[ $WORK -ef /dev/fd/9 ]] && flock -n 9 && put_back; then
     # what is killed may still be ending its last system call
     until erase "$WORK" 2>/dev/null || (( ++tries == 50 )); do sleep 0.1; done
   fi

@@ -1049,13 +1049,30 @@ curl_runs() { [[ $(ours | xargs -I{} cat /proc/{}/comm) == *curl* ]]; }
   [[ $status -eq 0 ]]
 }
 
+@test "rootfs: interrupted while it waits for another one: that one's half stays" {
+  archive a.tar
+  mkdir -m 700 .dir.rootfs-fetch .dir.rootfs-fetch/root
+  exec 9<.dir.rootfs-fetch
+  flock 9
+  fetch_start a.tar "$DIR" 9<&-
+  wait_until 5 flock_runs
+  kill -TERM "$pid"
+  ended "$pid"
+  cat log
+  [[ $status -eq 143 && -d .dir.rootfs-fetch/root ]]
+  exec 9<&-
+  try -0 fetch a.tar "$DIR"
+}
+
+flock_runs() { [[ $(ours | xargs -I{} cat /proc/{}/comm) == *flock* ]]; }
+
 @test "rootfs: somebody else's hidden directory is not used" {
   archive a.tar
   mkdir .dir.rootfs-fetch
   chown 1234 .dir.rootfs-fetch
   run fetch a.tar "$DIR"
   echo "$output"
-  [[ $status -eq 1 && $output == *"somebody else's"* ]]
+  [[ $status -eq 1 && $output == *"/.dir.rootfs-fetch is somebody else's"* ]]
   missing
   rmdir .dir.rootfs-fetch
   ln -s "$VICTIM" .dir.rootfs-fetch
