@@ -262,15 +262,13 @@ undo_rule() { make "not has_rule $*" "$1" -w 5 -D "${@:2}"; }
 # it does not know, as Docker's and ufw's do. (Docker leaves the chain DOCKER-USER alone.) Only
 # -save looks without making the tables that are not there.
 ensure_rules() {
-  local tool rules chain answers='-m conntrack --ctstate RELATED,ESTABLISHED'
+  local tool chain answers='-m conntrack --ctstate RELATED,ESTABLISHED'
   ensure_table
   [[ $LAN == closed ]] || answers=''
   for tool in iptables-nft iptables-legacy; do
     has "$tool" || continue
-    rules=$(run "$tool-save")
-    chain=''
-    ! grep -Eq '^(:FORWARD DROP|-A FORWARD -j (DROP|REJECT))' <<<"$rules" || chain=FORWARD
-    [[ $rules != *$'\n:DOCKER-USER '* ]] || chain=DOCKER-USER
+    chain=$(run "$tool-save" | sed -nE 's/^:(DOCKER-USER) .*/\1/p
+      s/^(:FORWARD|-A FORWARD -j) (DROP|REJECT).*/FORWARD/p' | sort | sed -n 1p) || exit 1
     [[ -n $chain ]] || continue
     # shellcheck disable=SC2086  # words
     ensure_rule "$tool" "$chain" -o "$BRIDGE" $answers -j ACCEPT

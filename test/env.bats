@@ -386,6 +386,13 @@ not_clean() { # WORD...
   unchanged
 }
 
+@test "env status: rules of an iptables that does not answer are not taken for there" {
+  try -0 env_sh set
+  fake iptables-legacy-save 'exit 4'
+  try -0 env_sh status
+  [[ $output == *'FIX  rules'* ]]
+}
+
 @test "env clean: a bridge that others use by now stays, and who is named" {
   snapshot
   try -0 env_sh set
