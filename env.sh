@@ -3,13 +3,13 @@
 #
 # set writes into a journal how each change is undone, and then makes it; clean walks the journal
 # backwards. Either looks afterwards whether the change is there: what they call DONE they have seen.
+# shellcheck disable=SC2174  # mkdir -pm: /var/lib and /run are there
 set -euo pipefail
 shopt -s nullglob
 export LC_ALL=C
 
 readonly me=${0##*/} # env.sh, or container_engine-env where make installed it
-readonly home=/var/lib/container_engine state=/run/container_engine
-readonly journal=$state/.env
+readonly home=/var/lib/container_engine journal=/run/container_engine/.env
 readonly conf=/proc/sys/net/ipv4/conf ip_forward=/proc/sys/net/ipv4/ip_forward
 looking=''
 
@@ -50,10 +50,13 @@ those() { # "TEST..." WORD...
   printf '%s' "${found# }"
 }
 
-# What a command says; or, when it fails, the end, in one line.
+# What a command says; or, when it fails, the end, in one line. Of a list that changed while ip read
+# it ip only says so: then from the beginning.
 run() {
-  local said
-  said=$("$@" 2>&1) || die "$*: ${said%%$'\n'*}"
+  local said='Dump was interrupted'
+  while [[ $said == *'Dump was interrupted'* ]]; do
+    said=$("$@" 2>&1) || die "$*: ${said%%$'\n'*}"
+  done
   [[ -z $said ]] || printf '%s\n' "$said"
 }
 
@@ -77,7 +80,6 @@ stands() { (looking=yes && "ensure_$1") >/dev/null 2>&1; }
 # a lock counts only if its directory is still the one that has the name.
 lock() {
   local tries=0
-  # shellcheck disable=SC2174  # /var/lib is there
   until mkdir -p -m 700 "$home" && exec 9<"$home" && flock -n 9 && [[ $home -ef /dev/fd/9 ]]; do
     ((tries++ < 50)) || die "$home is locked by another $me or an engine: try again"
     sleep 0.1
@@ -89,10 +91,10 @@ unlock() { rmdir "$home" 2>/dev/null || :; } # fails where there are containers,
 
 # --- what is asked for, what is there -------------------------------------------------------
 
-# The environment's word, else the one of the last set, else the source documents'. Sets $prefix
-# and $gateway, too.
+# The environment's word, else the one of the last set, else the source documents'. Sets the
+# bridge's $address and $mac, too.
 settings() {
-  local octet='(0|[1-9][0-9]?|1[0-9][0-9]|2[0-4][0-9]|25[0-5])' a b c d net
+  local octet='(0|[1-9][0-9]?|1[0-9][0-9]|2[0-4][0-9]|25[0-5])' a b c d prefix net
   BRIDGE=${BRIDGE:-$(recorded BRIDGE cebr0)}
   SUBNET=${SUBNET:-$(recorded SUBNET 192.168.1.0/24)}
   LAN=${LAN:-$(recorded LAN closed)}
@@ -107,17 +109,11 @@ settings() {
   printf -v net '%d.%d.%d.%d' $((net >> 24)) $((net >> 16 & 255)) $((net >> 8 & 255)) $((net & 255))
   [[ $net == "${SUBNET%/*}" ]] ||
     die "SUBNET: $SUBNET is an address in a network: did you mean $net/$prefix?"
-  gateway=$a.$b.$c.$((d + 1))
+  address=$a.$b.$c.$((d + 1))/$prefix
+  printf -v mac '02:ce:%02x:%02x:%02x:%02x' "$a" "$b" "$c" $((d + 1))
 }
 
-# What ip lists: from the beginning when the list changed meanwhile, of which ip only says so.
-listed() { # SHOW...
-  local said='Dump was interrupted'
-  while [[ $said == *'Dump was interrupted'* ]]; do
-    said=$(run ip -o -4 "$@") || exit 1 # -e does not get into $( )
-  done
-  [[ -z $said ]] || printf '%s\n' "$said"
-}
+listed() { run ip -o -4 "$@"; } # SHOW...
 
 # Prints what the machine has in or around the network, but for our own bridge. A route shorter
 # than 8 bits is a default route in disguise (VPNs use 0.0.0.0/1) and takes nothing.
@@ -172,13 +168,13 @@ running() {
 
 # --- the changes, each next to its undoing --------------------------------------------------
 
+there() { [[ -e $conf/$1 ]]; } # NAME
 # Has ip this to say about the link? A link that is not there has nothing.
 link_has() { # NAME WORD...
   local said=''
-  [[ ! -e $conf/$1 ]] || said=$(listed -d link show dev "$1" && listed addr show dev "$1") || exit 1
+  ! there "$1" || said=$(run ip -d addr show dev "$1") || exit 1 # -e does not get into $( )
   [[ $said == *[\ \<,]"${*:2}"[\ \>,]* ]]
 }
-there() { link_has "$1" mtu; } # NAME
 
 reads() { [[ ! -e $1 || $(<"$1") == "$2" ]]; } # FILE VALUE; an interface may be gone, and its file
 ensure_sysctl() { # FILE VALUE
@@ -189,9 +185,6 @@ undo_sysctl() { make "reads $1 $2" put "$2" "$1"; }
 # A bridge without an address of its own takes its ports' lowest, which changes as they come and
 # go: containers would lose their gateway for a while.
 ensure_bridge() {
-  local mac address="$gateway/$prefix"
-  # shellcheck disable=SC2086  # four numbers
-  printf -v mac '02:ce:%02x:%02x:%02x:%02x' ${gateway//./ }
   ensure "there $BRIDGE" "link $BRIDGE" ip link add "$BRIDGE" address "$mac" type bridge
   # No container becomes the host's IPv6 router (CVE-2020-13401), on nobody's bridge.
   ensure_sysctl "/proc/sys/net/ipv6/conf/$BRIDGE/accept_ra" 0
@@ -203,7 +196,7 @@ undo_up() { make "not link_has $1 UP" ip link set "$1" down; }
 undo_address() { make "not link_has $1 inet $2" ip addr del "$2" dev "$1"; } # NAME ADDRESS
 undo_link() {
   local others=''
-  [[ ! -e $conf/$1 ]] || others=$(listed link show master "$1" && listed addr show dev "$1") || exit 1
+  ! there "$1" || others=$(listed link show master "$1" && listed addr show dev "$1") || exit 1
   [[ -z $others ]] || die "$1 is used by others: ${others%%$'\n'*}"
   make "not there $1" ip link del "$1"
 }
@@ -306,17 +299,8 @@ undo_controller() { # FILE NAME
   ! has_word "$1" "$2" || put "-$2" "$1" 2>/dev/null ||
     complain "note: $2 stays in $1: others use it now"
 }
-# With it goes what is left of containers that did not end well,
+# With it goes what is left of containers that did not end well.
 undo_cgroup() { make "not test -d $1" find "$1" -depth -type d -exec rmdir {} +; }
-
-# and the names of their network namespaces.
-undo_names() {
-  local dir
-  for dir in {"$home","$cgroup"}/*/; do
-    dir=/run/netns/$(basename "$dir")
-    [[ ! -L $dir || -e $dir ]] || rm "$dir"
-  done
-}
 
 # Walks the journal back. What cannot be undone does not stop the rest.
 undo_all() {
@@ -327,7 +311,7 @@ undo_all() {
   done 3< <(tac "$journal")
   ((!failed)) || return 1
   rm "$journal"
-  rmdir "$state"
+  rmdir "${journal%/*}"
 }
 
 # --- set and clean --------------------------------------------------------------------------
@@ -346,24 +330,20 @@ refuse_others() {
   there "$BRIDGE" || return 0
   link_has "$BRIDGE" bridge || die "BRIDGE: $BRIDGE is there, and is not a bridge"
   was=$(listed addr show dev "$BRIDGE" |
-    awk -v ours="$gateway/$prefix" '$4 != ours { print $4; exit }')
+    awk -v ours="$address" '$4 != ours { print $4; exit }')
   [[ -z $was ]] || die "BRIDGE: $BRIDGE has the address $was already: use another name"
 }
 
 do_set() {
-  local found
+  local found what
   lock
   refuse_others
   if [[ ! -e $journal ]]; then
-    # shellcheck disable=SC2174  # /run is there
-    mkdir -p -m 700 "$state"
+    mkdir -p -m 700 "${journal%/*}"
     printf '%s\n' "BRIDGE=$BRIDGE" "SUBNET=$SUBNET" "LAN=$LAN" >"$journal"
     trap 'undo_all; unlock' EXIT # a first set that fails; after a later one clean undoes both
   fi
-  ensure_bridge
-  ensure_forwarding
-  ensure_rules
-  ensure_cgroup
+  for what in bridge forwarding rules cgroup; do "ensure_$what"; done
   trap unlock EXIT
   printf 'net.ipv4.conf.all.forwarding = %s\n' "$(<$conf/all/forwarding)"
   found=$(controllers_in "$cgroup/cgroup.subtree_control")
@@ -374,11 +354,14 @@ do_set() {
 }
 
 do_clean() {
-  local names
+  local names name
   lock
   names=$(running)
   [[ -z $names ]] || die "clean: containers are running: $names: stop them first"
-  undo_names
+  for name in {"$home","$cgroup"}/*/; do # the names of their network namespaces
+    name=/run/netns/$(basename "$name")
+    [[ ! -L $name || -e $name ]] || rm "$name"
+  done
   [[ ! -e $journal ]] || undo_all || die 'clean: mend that, and run it again'
   # Ours by name, whoever made them and whatever became of the journal.
   ! has nft || undo_table
@@ -400,7 +383,7 @@ verdict() { # must|may NAME WELL ["TEST..." WHAT-HELPS]...
 
 what_stands() {
   local helps="not set: $self set"
-  verdict may bridge "$BRIDGE $gateway/$prefix" 'stands bridge' "$helps"
+  verdict may bridge "$BRIDGE $address" 'stands bridge' "$helps"
   verdict may forwarding on 'stands forwarding' "$helps"
   [[ ! -d $top ]] || verdict may cgroup \
     "$cgroup $(controllers_in "$cgroup/cgroup.subtree_control")" 'stands cgroup' "$helps"
