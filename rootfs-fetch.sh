@@ -5,6 +5,7 @@
 # is whole, one rename moves it into place; otherwise the hidden directory is removed, and DIR is
 # what it was before. A worker process does the work, and this shell only waits for it: so a
 # signal is answered at once, ends the worker's whole process group, and cleans up.
+# shellcheck disable=SC2016,SC2174  # variables of jq's and apt's; mkdir -pm: the parent is there
 set -euo pipefail
 umask 022
 export LC_ALL=C no_proxy=localhost,127.0.0.1,${no_proxy-${NO_PROXY-}}
@@ -58,7 +59,6 @@ need() {
 }
 
 erase() { rm -rf --one-file-system -- "$@"; }
-empty() { find "$1" -mindepth 1 -maxdepth 1 -exec rm -rf --one-file-system -- {} +; }
 watched() { [[ -t 1 && -t 2 ]]; }   # somebody looks: bars go to stderr, which may be a file
 
 # --- archives and layers ------------------------------------------------------------------------
@@ -86,7 +86,7 @@ merge() {
   while IFS= read -r -d '' entry; do
     path=$2/${entry:1}
     case ${entry::1}/${path##*/} in
-    */.wh..wh..opq) [[ ! -d ${path%/*} ]] || empty "${path%/*}" ;;
+    */.wh..wh..opq) erase "${path%/*}" ;;
     */.wh..wh.*) ;;   # bookkeeping of aufs
     */.wh. | */.wh.. | */.wh...) die "the image has a whiteout for '${path##*.wh.}', refused" ;;
     */.wh.*) erase "${path%/*}/${path##*/.wh.}" ;;
@@ -105,8 +105,7 @@ from_archive() {
   if [[ $SOURCE == *://* ]]; then
     need curl
     archive=$WORK/download
-    fetch "$SOURCE" "$archive"
-    [[ $CODE == 2?? ]] || die "$SOURCE: the server answers $CODE"
+    fetch "$SOURCE" "$archive" || die "$SOURCE: the server answers $CODE"
   fi
   DIGEST=$(sha256sum <"$archive" | cut -d ' ' -f 1)
   [[ -z $SHA256 || $DIGEST == "$SHA256" ]] || die "sha256 of $SOURCE is $DIGEST, not $SHA256"
@@ -117,8 +116,7 @@ from_archive() {
 # --- HTTP ---------------------------------------------------------------------------------------
 
 # fetch URL FILE - with patience for a bad network: up to four tries, each going on where the last
-# one broke off; with a bar for what may be big. CODE is the server's final answer: 2xx when FILE
-# is there.
+# one broke off; with a bar for what may be big. False when the server answers without it: CODE.
 fetch() {
   local url=$1 file=$2 try status said options=(--silent)
   [[ $file != */download ]] || ! watched || options=(--progress-bar)
@@ -135,7 +133,8 @@ fetch() {
     case $status:$CODE in
     33:* | 36:* | 22:416) rm -f -- "$file" ;;   # it cannot resume: from the start, then
     22:408 | 22:429 | 22:5??) ;;
-    0:* | 22:*) return 0 ;;
+    0:2??) return 0 ;;
+    0:* | 22:*) return 1 ;;
     esac
     (( try == 4 )) || { say "try $try of 4: ${said#* }"; sleep "$((1 << (try - 1)))"; }
   done
@@ -147,18 +146,16 @@ fetch() {
 readonly DOCKER=application/vnd.docker.distribution.manifest OCI=application/vnd.oci.image
 readonly MANIFESTS="$OCI.index.v1+json,$OCI.manifest.v1+json,$DOCKER.list.v2+json,$DOCKER.v2+json"
 
-# parse_image - like docker: the first part is a host only if it looks like one. Sets HOST, REPO,
-# REF, and API, which the addresses of all that is in the registry begin with.
+# parse_image - like docker: the first part is a host only if it looks like one. Sets FROM, HOST,
+# REPO, REF, and API, which the addresses of all that is in the registry begin with.
 parse_image() {
-  local name=$SOURCE part='[a-z0-9]+([._-]+[a-z0-9]+)*' scheme=https
-  [[ $name != centos ]] || name=centos:7.9.2009
-  HOST=docker.io
-  if [[ $name =~ ^(localhost|[A-Za-z0-9-]*[.:][A-Za-z0-9.:-]*)/(.*) ]]; then
-    HOST=${BASH_REMATCH[1]} name=${BASH_REMATCH[2]}
-  fi
-  [[ $name =~ ^($part(/$part)*)(:([A-Za-z0-9_][A-Za-z0-9._-]{0,127}))?(@(sha256:[0-9a-f]{64}))?$ ]] ||
+  local host='localhost|[A-Za-z0-9-]*[.:][A-Za-z0-9.:-]*' part='[a-z0-9]+([._-]+[a-z0-9]+)*'
+  local tag='[A-Za-z0-9_][A-Za-z0-9._-]{0,127}' digest='sha256:[0-9a-f]{64}' scheme=https
+  [[ $SOURCE != centos ]] || SOURCE=centos:7.9.2009
+  [[ $SOURCE =~ ^(($host)/)?($part(/$part)*)(:($tag))?(@($digest))?$ ]] ||
     bad_usage "'$SOURCE' is neither a file nor the name of an image"
-  REPO=${BASH_REMATCH[1]} REF=${BASH_REMATCH[8]:-${BASH_REMATCH[6]:-latest}}
+  FROM=from_image HOST=${BASH_REMATCH[2]:-docker.io} REPO=${BASH_REMATCH[3]}
+  REF=${BASH_REMATCH[10]:-${BASH_REMATCH[8]:-latest}}
   [[ $HOST != docker.io || $REPO == */* ]] || REPO=library/$REPO
   [[ ! ${HOST%:*} =~ ^(localhost|127\.0\.0\.1)$ ]] || scheme=http
   SOURCE=$HOST/$REPO:$REF
@@ -168,32 +165,26 @@ parse_image() {
 
 # authorize - answer a registry's challenge with an anonymous token. It lasts some minutes.
 authorize() {
-  local realm service
-  realm=$(challenge realm)
-  service=$(challenge service)
-  [[ $realm == https://* || $realm == "${API%%:*}"://* ]] ||
+  local url bearer='^www-authenticate: *bearer .*realm="([^"]*)"(.*service="([^"]*)")?.*'
+  url=$(sed -nE "s/$bearer/\1?service=\3/Ip" "$WORK/headers" | tail -n 1)
+  [[ $url == https://* || $url == "${API%%:*}"://* ]] ||
     die "$SOURCE: $HOST asks for a login, and this script has none"
   rm -f -- "$WORK/token"
-  fetch "$realm?service=${service// /%20}&scope=repository:$REPO:pull" "$WORK/answer"
+  fetch "${url// /%20}&scope=repository:$REPO:pull" "$WORK/answer" || :   # of which there is none
   jq -er '"Authorization: Bearer " + (.token // .access_token)' "$WORK/answer" \
     >"$WORK/token" 2>"$WORK/error" || die "$SOURCE: $HOST gives no anonymous token ($CODE)"
 }
-challenge() {
-  sed -nE "s/^www-authenticate: *bearer .*$1=\"([^\"]*)\".*/\1/Ip" "$WORK/headers" | tail -n 1
-}
 
-# get manifests|blobs REF FILE - checked against REF when that is a digest.
+# get manifests|blobs REF FILE - checked against REF when that is a digest. GOT is its digest.
 get() {
-  fetch "$API/$1/$2" "$WORK/$3"
-  [[ $CODE != 401 ]] || { authorize; fetch "$API/$1/$2" "$WORK/$3"; }
-  [[ $CODE == 2?? ]] ||
+  fetch "$API/$1/$2" "$WORK/$3" ||
+    { [[ $CODE == 401 ]] && authorize && fetch "$API/$1/$2" "$WORK/$3"; } ||
     die "$SOURCE: no such image or tag, or it needs a login: $HOST answers $CODE"
-  DIGEST=sha256:$(sha256sum <"$WORK/$3" | cut -d ' ' -f 1)
-  [[ $2 != sha256:* || $2 == "$DIGEST" ]] || die "$SOURCE: ${1%s} $2 is corrupt: it is $DIGEST"
+  GOT=sha256:$(sha256sum <"$WORK/$3" | cut -d ' ' -f 1)
+  [[ $2 != sha256:* || $2 == "$GOT" ]] || die "$SOURCE: ${1%s} $2 is corrupt: it is $GOT"
 }
 
 # ask PROGRAM FILE - what jq finds in it, or the error that it was told to make of it
-# shellcheck disable=SC2016  # variables of jq's
 ask() {
   jq -r --arg arch "$(uname -m | sed 's/^x86_64$/amd64/; s/^aarch64$/arm64/')" '
     def named: "\(.os)/\(.architecture)";   # as the registries name it
@@ -203,9 +194,8 @@ ask() {
     die "$SOURCE: $(sed -E 's/^jq: error \([^)]*\): //' "$WORK/error")"
 }
 
-# shellcheck disable=SC2016  # variables of jq's
 from_image() {
-  local digest chosen layer layers n=0
+  local digest layer layers n=0
   need curl jq
   get manifests "$REF" manifest
   # of a list, the variants that run on each such machine; newer ones might not
@@ -215,7 +205,7 @@ from_image() {
     error("no image for linux/\($arch), only for: \(map(.platform | named) | unique | join(" "))")
     ' manifest)
   [[ -z $digest ]] || get manifests "$digest" manifest
-  chosen=$DIGEST
+  DIGEST=$GOT
   ask '(.config.digest | digest("its manifest is of a kind that this script does not know")),
     (.layers | to_entries[] | (.key + 1) as $n | .value
       | if .mediaType | test("(tar|tar[.+]gzip|tar\\+zstd)\\z") then .
@@ -233,7 +223,6 @@ from_image() {
     unpack "$WORK/download" "$WORK/layer"
     merge "$WORK/layer" "$WORK/root"
   done
-  DIGEST=$chosen
 }
 
 # --- debootstrap --------------------------------------------------------------------------------
@@ -335,10 +324,9 @@ choose() {
   http://* | https://*) FROM=from_archive ;;
   *://*) bad_usage "'${SOURCE%%://*}' is not a way that this script can fetch by" ;;
   /* | ./* | ../* | *.tar | *.tar.* | *.t[gbxz]z | *.tbz2 | *.tzst) FROM=from_archive ;;
-  *) if [[ -f $SOURCE ]]; then FROM=from_archive; else FROM=from_image; fi ;;
+  *) if [[ -f $SOURCE ]]; then FROM=from_archive; else parse_image; fi ;;
   esac
   [[ -z $SHA256 || $FROM == from_archive ]] || bad_usage "--sha256 is for archives"
-  [[ $FROM != from_image ]] || parse_image
   if [[ $FROM == from_archive && $SOURCE != *://* ]]; then
     [[ -f $SOURCE && -r $SOURCE ]] || die "$SOURCE is not a file that can be read"
     SOURCE=$(realpath -- "$SOURCE")
@@ -378,7 +366,7 @@ look_at_target() {
   done </proc/self/mountinfo
 }
 
-# put_back - stopped between the two renames of install_tree: the old tree goes back.
+# put_back - stopped between the two renames at the end of main: the old tree goes back.
 put_back() { [[ -e $DIR || ! -d $WORK/old ]] || mv -T -- "$WORK/old" "$DIR"; }
 
 # claim - make and lock the hidden directory. What a killed fetch left in it goes.
@@ -387,19 +375,17 @@ claim() {
   until [[ ! $near || -e $near ]]; do near=${near%/*}; done
   WORK=$near/.${DIR##*/}.rootfs-fetch
   until [[ $WORK -ef /dev/fd/9 ]]; do   # not the one that another fetch just removed
-    # shellcheck disable=SC2174
     mkdir -p -m 0700 -- "$WORK" 2>/dev/null || die "$near/ cannot be written to"
     [[ -O $WORK && ! -L $WORK ]] || die "$WORK is somebody else's; remove it"
     exec 9<"$WORK"
     flock -w 5 9 || die "another fetch into $DIR is running"
   done
   put_back
-  empty "$WORK"
+  erase "$WORK"/*
   look_at_target   # another fetch may have just made it
 }
 
-# work - the worker. When the main shell dies, even by SIGKILL, the pipe between them ends, and with
-# it the worker's process group.
+# work - the worker. When the pipe from the main shell ends, even by SIGKILL, so does its group.
 work() {
   { read -r _ || kill -KILL 0; } <&0 &
   "$FROM" </dev/null
@@ -421,15 +407,6 @@ clean_up() {
     until erase "$WORK" 2>/dev/null || (( ++tries == 50 )); do sleep 0.1; done
   fi
   [[ ! $SIGNAL ]] || say "stopped by signal $SIGNAL; nothing was left behind"
-}
-
-# install_tree - a rename, or two when there is an old tree. Not to be interrupted.
-install_tree() {
-  trap '' HUP INT PIPE TERM
-  look_at_target
-  mkdir -p -- "${DIR%/*}/"
-  [[ ! -e $DIR ]] || mv -T -- "$DIR" "$WORK/old"
-  mv -T -- "$WORK/root" "$DIR"
 }
 
 main() {
@@ -469,7 +446,12 @@ main() {
   WORKER=$COPROC_PID
   set +m
   wait "$WORKER" || exit 1   # it has said why
-  install_tree
+  # a rename, or two when there is an old tree; not to be interrupted
+  trap '' HUP INT PIPE TERM
+  look_at_target
+  mkdir -p -- "${DIR%/*}/"
+  [[ ! -e $DIR ]] || mv -T -- "$DIR" "$WORK/old"
+  mv -T -- "$WORK/root" "$DIR"
   say "$DIR is ready, made from $SOURCE"
 }
 
