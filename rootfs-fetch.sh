@@ -265,20 +265,20 @@ packages() {
 
 # --- host ---------------------------------------------------------------------------------------
 
-readonly PROGRAMS='
+readonly PROGRAMS=(
   bash sh base64 basename cat chgrp chmod chown chroot cmp comm cp cut date dd df diff dirname du
   echo env expr false fold head id install join link ln ls md5sum mkdir mkfifo mknod mktemp mv
   nice nl nohup nproc numfmt od paste printenv printf pwd readlink realpath rm rmdir seq sha256sum
   shuf sleep sort split stat stdbuf stty sum sync tac tail tee test timeout touch tr true truncate
   tty uname uniq unlink wc whoami yes
-  awk egrep fgrep find getent getopt grep gunzip gzip less more sed tar vi which xargs zcat
+  awk egrep fgrep find getent getopt grep gunzip gzip less more sed tar which xargs zcat
   clear reset tput free kill pgrep pidof pkill ps sysctl top uptime vmstat w watch
   bridge hostname ip ping ss
   capsh dmesg findmnt flock getcap lsns mount mountpoint nsenter prlimit renice script setcap
-  setpriv setsid taskset umount unshare busybox'
+  setpriv setsid taskset umount unshare busybox)
 
 from_host() {
-  local root=$WORK/root name file files=()
+  local root=$WORK/root files
   need ldd
   mkdir -- "$root" "$root"/{dev,etc,home,media,mnt,opt,proc,run,srv,sys,usr,var,var/{cache,lib,log}}
   mkdir -m 0700 -- "$root/root"
@@ -286,20 +286,18 @@ from_host() {
   # what is a link into /usr on the host (/bin, /lib64...) is one here, too
   find / -maxdepth 1 -type l \( -lname 'usr/*' -o -lname '/usr/*' \) -exec cp -a -t "$root" {} +
   find "$root" -maxdepth 1 -type l -printf "$root/%l\0" | xargs -0 mkdir -p --
-  for name in $PROGRAMS; do
-    file=$(type -P "$name") || continue
+  mapfile -t files < <(
+    set +e   # some are not there
+    type -P "${PROGRAMS[@]}"
     # a full vim is big, and complains about its missing runtime files
-    [[ $name == vi && $(stat -Lc %s "$file") -gt 2000000 ]] || files+=("$file")
-  done
-  # what they are linked to; of scripts and static programs ldd says nothing that matches
+    find -L /usr/bin/vi -size -2000k 2>/dev/null
+    # what no link shows: before glibc 2.34 plug-ins read /etc/passwd and asked the DNS
+    ls -d /{usr/,}lib{64,}/{*-linux-gnu/,}libnss_{files,dns}.so.2 /usr/lib/locale/C.utf8 \
+      /{etc,lib,usr/share}/terminfo/?*/{{xterm,screen,tmux}{,-256color},linux,vt100,dumb} \
+      /etc/{ld.so.conf{,.d},os-release} 2>/dev/null)
+  # what they are linked to; of all that is not, ldd says nothing that matches
   mapfile -t -O "${#files[@]}" files < <(printf '%s\n' "${files[@]}" | xargs -n 1 ldd 2>/dev/null |
     sed -nE 's/^(.*=>)?[[:space:]]*(\/[^ ]+) \(0x.*/\2/p' | sort -u)
-  # what no link shows: before glibc 2.34 plug-ins read /etc/passwd and asked the DNS
-  for file in /{usr/,}lib{64,}/{*-linux-gnu/,}libnss_{files,dns}.so.2 /usr/lib/locale/C.utf8 \
-    /{etc,lib,usr/share}/terminfo/?*/{{xterm,screen,tmux}{,-256color},linux,vt100,dumb} \
-    /etc/{ld.so.conf{,.d},os-release}; do
-    [[ ! -e $file ]] || files+=("$file")
-  done
   # Each by its name in its real directory; names of the same file become hard links.
   paste -d / <(printf '%s\n' "${files[@]%/*}" | xargs -d '\n' realpath --) \
     <(printf '%s\n' "${files[@]##*/}") | sort -u |
