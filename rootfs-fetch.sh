@@ -228,25 +228,19 @@ from_image() {
 # --- debootstrap --------------------------------------------------------------------------------
 
 from_debootstrap() {
-  local distribution=${SOURCE%%:*} suite=stable mirror='' ID=''
-  local keyring=/usr/share/keyrings/$distribution-archive-keyring.gpg VERSION_CODENAME=''
+  local distribution=${SOURCE%%:*} default=stable suite mirror
+  local keyring=/usr/share/keyrings/$distribution-archive-keyring.gpg
   need debootstrap
-  # shellcheck disable=SC1091
-  . /etc/os-release
-  [[ $distribution != ubuntu ]] || suite=jammy   # the newest that Debian 12's debootstrap knows
-  if [[ $ID == "$distribution" ]]; then
-    suite=${VERSION_CODENAME:-$suite}
-    # shellcheck disable=SC2016
-    mirror=$(apt-get indextargets --format '$(LABEL)|$(COMPONENT)|$(REPO_URI)' |
-      sed -nE "s/^$distribution\|main\|((https?|file):.*)/\1/Ip" | sed -n 1p)
-  fi
+  [[ $distribution != ubuntu ]] || default=jammy   # the newest that Debian 12's debootstrap knows
+  read -r suite mirror < <(
+    apt-get indextargets --format '$(LABEL)|$(COMPONENT)|$(CODENAME) $(REPO_URI)' 2>/dev/null |
+      sed -nE "s/^$distribution\|main\|([a-z]+ (https?|file):)/\1/Ip") || suite=$default
   [[ $SOURCE != *:* ]] || suite=${SOURCE#*:}
   [[ $suite =~ ^[a-z]+$ && -e /usr/share/debootstrap/scripts/$suite && -e $keyring ]] ||
     die "debootstrap knows no suite '$suite', or $keyring, to check the packages with, is missing" \
       "(for an image of a registry write docker.io/library/$SOURCE)"
   say "debootstrap $suite; this takes a minute or more"
-  # It mounts proc and sys in the new tree: in a mount namespace of its own they cannot stay. Its
-  # wget leaves a log where it runs.
+  # unshare: it mounts proc and sys in the new tree, which must not stay; cd: its wget leaves a log
   ( cd -- "$WORK" && unshare --mount debootstrap --force-check-gpg --variant=minbase \
     --include=iproute2,iputils-ping,procps "$suite" "$WORK/root" ${mirror:+"$mirror"} 2>&1 ) |
     tee "$WORK/error" | packages || die "debootstrap: $(last_error)"
