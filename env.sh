@@ -2,7 +2,7 @@
 # env.sh: the host's side of container_engine: what all containers share and none can make.
 #
 # set writes into a journal how each change is undone, and then makes it; clean walks the journal
-# backwards. Either looks afterwards whether the change is there: what they call DONE they have seen.
+# backwards. Either looks afterwards whether the change is there: what they call DONE was seen.
 # shellcheck disable=SC2174  # mkdir -pm: /var/lib and /run are there
 set -euo pipefail
 shopt -s nullglob
@@ -60,8 +60,7 @@ run() {
   [[ -z $said ]] || printf '%s\n' "$said"
 }
 
-# Every change goes through here. LOOK is true when it is made, false when it is not, and the end
-# when nobody knows.
+# Every change goes through here. LOOK: true, it is made; false, it is not; the end, nobody knows.
 make() { # "LOOK..." CMD...
   ! $1 || return 0
   run "${@:2}" >/dev/null
@@ -86,13 +85,11 @@ lock() {
   done
   trap unlock EXIT # not before: until then it is another's
 }
-
 unlock() { rmdir "$home" 2>/dev/null || :; } # fails where there are containers, as it should
 
 # --- what is asked for, what is there -------------------------------------------------------
 
-# The environment's word, else the one of the last set, else the source documents'. Sets the
-# bridge's $address and $mac, too.
+# The environment's word, else the last set's, else the source documents'; $address and $mac, too.
 settings() {
   local octet='(0|[1-9][0-9]?|1[0-9][0-9]|2[0-4][0-9]|25[0-5])' a b c d prefix net
   BRIDGE=${BRIDGE:-$(recorded BRIDGE cebr0)}
@@ -152,9 +149,8 @@ limits_line() { # FILE: tells which limits there will not be
 }
 
 # A container runs while its cgroup has a process, or while its engine or its own first process
-# lives: that counts before it has a cgroup, and where there is no cgroup2. Who lives is told by
-# proc(5): the state, of which Z and X are dead, and as the 18th after it the start time, by which
-# a later process with the same number is another one.
+# lives: that counts before it has a cgroup, and where there is no cgroup2. See proc(5): Z and X are
+# dead, and a later process with the same number has another start time, the 18th after the state.
 running() {
   {
     grep -lsx 'populated 1' "$cgroup"/*/cgroup.events /dev/null | awk -F / '{ print $(NF - 1) }'
@@ -211,36 +207,6 @@ ensure_forwarding() {
   ensure_sysctl "$conf/$BRIDGE/forwarding" 1
 }
 
-# What containers send may go out, and what answers them may come in; the LAN, which is every other
-# machine and interface, begins nothing with them. What the host itself sends is not forwarded.
-# One transaction: the old table goes and the new one comes, or nothing happens.
-ensure_table() {
-  local nat forward
-  nat="ip saddr $SUBNET oifname != \"$BRIDGE\" masquerade"
-  forward="iifname \"$BRIDGE\" accept"$'\n'"oifname \"$BRIDGE\" accept"
-  [[ $LAN == open ]] ||
-    forward="iifname != \"$BRIDGE\" oifname \"$BRIDGE\" ct state invalid,new drop"$'\n'$forward
-  ensure table_is_ours table nft -f - <<END
-add table ip container_engine
-delete table ip container_engine
-table ip container_engine {
-  chain postrouting {
-    type nat hook postrouting priority 100; policy accept;
-    $nat
-  }
-  chain forward {
-    type filter hook forward priority 0; policy accept;
-    $forward
-  }
-}
-END
-}
-table_is_ours() {
-  [[ $(nft list table ip container_engine 2>/dev/null | sed -En 's/^\t\t([io])/\1/p') == \
-    "$nat"$'\n'"$forward" ]]
-}
-undo_table() { run nft 'add table ip container_engine; delete table ip container_engine'; }
-
 has_rule() { # IPTABLES CHAIN RULE...
   local said status=0
   said=$("$1" -w 5 -C "${@:2}" 2>&1) || status=$?
@@ -250,27 +216,48 @@ has_rule() { # IPTABLES CHAIN RULE...
 ensure_rule() { ensure "has_rule $*" "rule $*" "$1" -w 5 -I "${@:2}"; }
 undo_rule() { make "not has_rule $*" "$1" -w 5 -D "${@:2}"; }
 
+# What containers send may go out, and what answers them may come in; the LAN, which is every other
+# machine and interface, begins nothing with them. What the host itself sends is not forwarded.
+# One transaction: the old table goes and the new one comes, or nothing happens.
+#
 # A packet has to pass every filter, even a bridged one when br_netfilter is loaded: what our
 # table accepts another may drop. So the bridge gets a passage through each filter that drops what
 # it does not know, as Docker's and ufw's do. (Docker leaves the chain DOCKER-USER alone.) Only
 # -save looks without making the tables that are not there.
 ensure_rules() {
-  local tool chain answers='-m conntrack --ctstate RELATED,ESTABLISHED'
-  ensure_table
-  [[ $LAN == closed ]] || answers=''
+  local tool chain new=drop answers=(-m conntrack --ctstate 'RELATED,ESTABLISHED') table
+  [[ $LAN == closed ]] || new=accept answers=()
+  table="add table ip container_engine
+delete table ip container_engine
+table ip container_engine {
+  chain postrouting {
+    type nat hook postrouting priority 100; policy accept;
+    ip saddr $SUBNET oifname != \"$BRIDGE\" masquerade
+  }
+  chain forward {
+    type filter hook forward priority 0; policy accept;
+    iifname != \"$BRIDGE\" oifname \"$BRIDGE\" ct state invalid,new $new
+    iifname \"$BRIDGE\" accept
+    oifname \"$BRIDGE\" accept
+  }
+}"
+  ensure table_is_ours table nft -f - <<<"$table"
   for tool in iptables-nft iptables-legacy; do
     has "$tool" || continue
     chain=$(run "$tool-save" | sed -nE 's/^:(DOCKER-USER) .*/\1/p
       s/^(:FORWARD|-A FORWARD -j) (DROP|REJECT).*/FORWARD/p' | sort | sed -n 1p) || exit 1
     [[ -n $chain ]] || continue
-    # shellcheck disable=SC2086  # words
-    ensure_rule "$tool" "$chain" -o "$BRIDGE" $answers -j ACCEPT
+    ensure_rule "$tool" "$chain" -o "$BRIDGE" "${answers[@]}" -j ACCEPT
     ensure_rule "$tool" "$chain" -i "$BRIDGE" -j ACCEPT
   done
 }
+rules_in() { sed -nE 's/^\s+([io])/\1/p'; }
+table_is_ours() {
+  [[ $(nft list table ip container_engine 2>/dev/null | rules_in) == "$(rules_in <<<"$table")" ]]
+}
+undo_table() { run nft 'add table ip container_engine; delete table ip container_engine'; }
 
-# Prints what to do about those that only their owner can open so that they stay open. (Only root
-# can look.)
+# Prints what opens those that only their owner can open so that they stay open. (Root can look.)
 foreign_filters() {
   if has firewall-cmd && [[ $(firewall-cmd --state 2>&1) == running &&
     $(firewall-cmd --get-zone-of-interface="$BRIDGE" 2>&1) != trusted ]]; then
@@ -329,13 +316,12 @@ refuse_others() {
   has nft || die "set: nft is not there: run $me deps"
   there "$BRIDGE" || return 0
   link_has "$BRIDGE" bridge || die "BRIDGE: $BRIDGE is there, and is not a bridge"
-  was=$(listed addr show dev "$BRIDGE" |
-    awk -v ours="$address" '$4 != ours { print $4; exit }')
+  was=$(listed addr show dev "$BRIDGE" | awk -v ours="$address" '$4 != ours { print $4; exit }')
   [[ -z $was ]] || die "BRIDGE: $BRIDGE has the address $was already: use another name"
 }
 
 do_set() {
-  local found what
+  local what
   lock
   refuse_others
   if [[ ! -e $journal ]]; then
@@ -346,8 +332,7 @@ do_set() {
   for what in bridge forwarding rules cgroup; do "ensure_$what"; done
   trap unlock EXIT
   printf 'net.ipv4.conf.all.forwarding = %s\n' "$(<$conf/all/forwarding)"
-  found=$(controllers_in "$cgroup/cgroup.subtree_control")
-  [[ -z $found ]] || printf '+%s\n' "${found// / +}"
+  sed -n 's/[a-z]\+/+&/gp' <<<"$(controllers_in "$cgroup/cgroup.subtree_control")"
   limits_line "$cgroup/cgroup.subtree_control"
   foreign_filters | sed 's/^/a firewall is in the way of containers: /'
   printf 'ENV SET DONE.\n'
@@ -381,14 +366,12 @@ verdict() { # must|may NAME WELL ["TEST..." WHAT-HELPS]...
   [[ $how == may ]] || blocked=1
 }
 
+verdict_on() { verdict may "$1" "$2" "stands $1" "not set: $self set"; } # NAME WELL
 what_stands() {
-  local helps="not set: $self set"
-  verdict may bridge "$BRIDGE $address" 'stands bridge' "$helps"
-  verdict may forwarding on 'stands forwarding' "$helps"
-  [[ ! -d $top ]] || verdict may cgroup \
-    "$cgroup $(controllers_in "$cgroup/cgroup.subtree_control")" 'stands cgroup' "$helps"
-  ((EUID)) || # only root can look
-    verdict may rules "NAT for $SUBNET, LAN $LAN" 'stands rules' "$helps"
+  verdict_on bridge "$BRIDGE $address"
+  verdict_on forwarding on
+  [[ ! -d $top ]] || verdict_on cgroup "$cgroup $(controllers_in "$cgroup/cgroup.subtree_control")"
+  ((EUID)) || verdict_on rules "NAT for $SUBNET, LAN $LAN" # only root can look
 }
 
 do_status() {
@@ -423,8 +406,7 @@ do_check() {
     'kernel_since 5.19' "$as_root: install kernel 5.19 or newer" \
     'not reads /proc/sys/user/max_user_namespaces 0' \
     "$as_root: sysctl -w user.max_user_namespaces=9999"
-  verdict must overlay "layers in $home" \
-    overlay_there 'install a kernel with CONFIG_OVERLAY_FS' \
+  verdict must overlay "layers in $home" overlay_there 'install a kernel with CONFIG_OVERLAY_FS' \
     holds_layers "mount ext4, xfs or btrfs on $home: what is there holds no layers"
 
   # shellcheck disable=SC2086  # words they are
@@ -449,12 +431,12 @@ readonly to_use='ps=procps-ng ping=iputils curl jq /etc/ssl/certs=ca-certificate
   debootstrap gpgv'
 
 # Who installs, and what they call it otherwise.
-readonly managers='apt-get -q -y -o DPkg::Lock::Timeout=300 --no-install-recommends install|\
+readonly managers="apt-get -q -y -o DPkg::Lock::Timeout=300 --no-install-recommends install|\
   stdio.h=libc6-dev linux/bpf.h=linux-libc-dev ps=procps ping=iputils-ping xz=xz-utils
 dnf -y --setopt=install_weak_deps=False install|ip=iproute gpgv=gnupg2
 pacman -Sy --noconfirm --needed|stdio.h=glibc linux/bpf.h=linux-api-headers gpgv=gnupg
 apk add --no-cache|stdio.h=musl-dev linux/bpf.h=linux-headers ps=procps
-zypper --non-interactive install --no-recommends|linux/bpf.h=linux-glibc-devel ps=procps gpgv=gpg2'
+zypper --non-interactive install --no-recommends|linux/bpf.h=linux-glibc-devel ps=procps gpgv=gpg2"
 
 # What busybox does under another's name is not enough.
 installed() { # WORD[=PACKAGE]
@@ -472,10 +454,10 @@ do_deps() { # [test|clients]
   [[ $# == 0 ]] || more=$(sed -nE "s/^$1(\.$(uname -m))?: //p" "${0%"$me"}test/deps")
   missing=$(lacking $to_build $to_use $more)
   [[ -n $missing ]] || { printf 'deps: nothing is missing\n'; return; }
-  # shellcheck disable=SC2162  # a backslash joins lines
-  while IFS='|' read install names && ! has "${install%% *}"; do :; done <<<"$managers"
+  while IFS='|' read -r install names && ! has "${install%% *}"; do :; done <<<"$managers"
   for word in $missing $names; do package[${word%%=*}]=${word#*=}; done
   for word in $missing; do packages+=" ${package[${word%%=*}]}"; done
+  [[ -n $install ]] || why='no apt-get, dnf, pacman, apk or zypper: install'
   if [[ -n $install ]]; then
     export DEBIAN_FRONTEND=noninteractive
     [[ $install != apt-get* ]] || apt-get -q update || complain 'deps: going on with the old lists'
@@ -483,8 +465,6 @@ do_deps() { # [test|clients]
     $install $packages || for word in $packages; do $install $word || :; done
     missing=$(lacking $missing)
     [[ -n $missing ]] || { printf 'deps: installed%s\n' "$packages"; return; }
-  else
-    why='no apt-get, dnf, pacman, apk or zypper: install'
   fi
   why+=" $(sed -E 's/=[^ ]*//g' <<<"$missing")"
   # Not everything is needed for a shell in a container, and not everybody has a network.
