@@ -259,10 +259,9 @@ undo_table() { run nft 'add table ip container_engine; delete table ip container
 
 # Prints what opens those that only their owner can open so that they stay open. (Root can look.)
 foreign_filters() {
-  if has firewall-cmd && [[ $(firewall-cmd --state 2>&1) == running &&
-    $(firewall-cmd --get-zone-of-interface="$BRIDGE" 2>&1) != trusted ]]; then
+  [[ $(firewall-cmd --state 2>&1) != running ||
+    $(firewall-cmd --get-zone-of-interface="$BRIDGE" 2>&1) == trusted ]] ||
     printf 'firewall-cmd --zone=trusted --add-interface=%s\n' "$BRIDGE"
-  fi
   { nft list ruleset 2>/dev/null || :; } | awk -v ours="iifname \"$BRIDGE\" accept" '
     $1 == "table" { table = $2 " " $3 }
     $1 == "chain" { chain = table " " $2; closed = 0 }
@@ -384,9 +383,8 @@ overlay_there() { has_word /proc/filesystems overlay || modprobe -qn overlay; }
 
 # By number: overlay, NFS, 9p, FUSE, FAT and SMB cannot be an upper layer.
 holds_layers() {
-  local dir=$home
-  while [[ ! -d $dir/ ]]; do dir=${dir%/*}; done
-  [[ ! $(stat -f -c %t "$dir/") =~ ^(794c7630|6969|1021997|65735546|4d44|f[ef]534d42)$ ]]
+  [[ ! $(stat -f -c %t "$home" 2>/dev/null || stat -f -c %t "${home%/*}") =~ \
+    ^(794c7630|6969|1021997|65735546|4d44|f[ef]534d42)$ ]]
 }
 
 do_check() {
