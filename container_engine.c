@@ -3392,10 +3392,10 @@ static const char *without_users(const struct wanted *w) {
     struct made last;
     struct statfs f;
     int major = 0, minor = 0;
-    if (access("/proc/self/ns/user", F_OK) < 0) return "this kernel has none";
     if (uname(&u) < 0) die("uname: %s", strerror(errno));
     sscanf(u.release, "%d.%d", &major, &minor);
     if (major * 1000 + minor < 5015) die("Linux 5.15 or newer is needed, not %s", u.release);
+    if (access("/proc/self/ns/user", F_OK) < 0) return "this kernel has none";
     if (!w->write_through && major * 1000 + minor < 5019)
         return keep("a layer over mapped files needs Linux 5.19, not %s", u.release);
     for (const struct mount *m = w->mounts; m->type; m++) {
@@ -3417,12 +3417,13 @@ static const char *without_users(const struct wanted *w) {
  * or the start fails. */
 static void decide_users(struct container *c) {
     struct wanted *w = &c->want;
-    const char *why = w->users == OFF ? NULL : without_users(w);
+    const char *why = without_users(w); /* refuses a kernel that is too old for anything */
     if (w->users == ON && why) die("--userns on: %s", why);
     if (w->users != OFF && !why) return;
     w->namespaces &= ~(uint64_t)CLONE_NEWUSER;
     run_sealed();
-    if (why) warn("warning: no user namespace, root inside is root outside: %s", why);
+    if (w->users == AUTO)
+        warn("warning: no user namespace, root inside is root outside: %s", why);
 }
 
 /* -d: the user's process waits until the container runs; ours goes on as its engine. */

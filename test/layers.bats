@@ -602,6 +602,15 @@ in_vm() { # KERNEL
   [[ ${lines[9]} == /tmp/f && ${lines[10]} == 'status 0' && ${lines[11]} == 'status 0' ]]
 }
 
+@test "fallback: a kernel that is too old is named with each --userns, and by uname(2)'s word" {
+  local users
+  for users in '' '--userns on' '--userns off' '--without user --userns off'; do
+    # shellcheck disable=SC2086  # an option and its value
+    try -125 lab setarch --uname-2.6 "$ENGINE" $users "$ALPINE" c1 none true
+    [[ $stderr == *'Linux 5.15 or newer is needed, not 2.6.'* ]]
+  done
+}
+
 @test "fallback: Linux 5.10 is too old, and that is said, whatever is wanted" {
   local i
   try -0 in_vm bullseye
