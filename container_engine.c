@@ -906,6 +906,7 @@ static int write_claim(struct container *c) {
     const struct wanted *w = &c->want;
     struct made *m = &c->made;
     const bool users = w->namespaces & CLONE_NEWUSER;
+    char path[PATH_MAX], events[64];
     if (m->rootfs[0] && strcmp(m->rootfs, w->rootfs) != 0)
         return refuse(c, "the layer of %s belongs to %s: delete %s first, or take another name",
                       w->name, m->rootfs, w->name);
@@ -931,6 +932,10 @@ static int write_claim(struct container *c) {
     m->engine_start = start_time(m->engine);
     m->remove = c->fresh;
     if (m->engine_start < 0) return fail(c, "/proc/self/stat");
+    snprintf(path, sizeof path, "%s/cgroup.events", m->cgroup); /* ours would be killed with it */
+    if (!w->bundle && read_file(AT_FDCWD, path, events, sizeof events) > 0 &&
+        strstr(events, "populated 1"))
+        return refuse(c, "a container named %s runs already, below another --root", w->name);
     return write_state(c) == 0 ? 0 : fail(c, "write %s/%s/state", w->lib_dir, w->name);
 }
 
@@ -3422,8 +3427,7 @@ static void decide_users(struct container *c) {
     if (w->users != OFF && !why) return;
     w->namespaces &= ~(uint64_t)CLONE_NEWUSER;
     run_sealed();
-    if (w->users == AUTO)
-        warn("warning: no user namespace, root inside is root outside: %s", why);
+    if (w->users == AUTO) warn("warning: no user namespace, root inside is root outside: %s", why);
 }
 
 /* -d: the user's process waits until the container runs; ours goes on as its engine. */

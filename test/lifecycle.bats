@@ -1249,6 +1249,15 @@ said_times() { # COUNT NAME WORD
   change_state c1 "s/^start=.*/start=$(cut -d ' ' -f 22 "/proc/$init/stat")/"
 }
 
+@test "lifecycle: a name that runs below another --root is refused, and goes on" {
+  up "$ALPINE" c1 none
+  refuses 'another --root' ce --root "$BATS_TEST_TMPDIR/other" "$ALPINE" c1 none true
+  [[ -z $(ls -A "$BATS_TEST_TMPDIR/other") ]]
+  try -0 ce exec c1 true
+  try -0 ce stop c1
+  try -0 ce --root "$BATS_TEST_TMPDIR/other" "$ALPINE" c1 none true
+}
+
 @test "lifecycle: state files that are rubbish crash nobody" {
   local junk state=/var/lib/container_engine/c1/state
   for junk in '' '=' 'pid' $'pid=x\nstatus=99999999999999999999\ncommand' \
