@@ -2850,11 +2850,26 @@ static int parse_signal(const char *text) {
     return number;
 }
 
+/* The processes in a cgroup and in those below it, which root inside may have made. nftw(3) */
+static pid_t processes[(1 << 22) + 1]; /* Linux has no more; up to 0 */
+static int find_processes(const char *path, const struct stat *s, int type, struct FTW *place) {
+    static pid_t *next = processes;
+    const bool lists = type == FTW_F && strcmp(path + place->base, "cgroup.procs") == 0;
+    FILE *f = lists ? fopen(path, "re") : NULL;
+    (void)s;
+    while (f && next < processes + COUNT(processes) - 1 && fscanf(f, "%d", next) == 1) next++;
+    if (f) fclose(f);
+    return 0;
+}
+
+/* kill: the first process gets the signal; with --all every one. */
 static int send_signal(struct container *c, char **argv) {
     const int asked = argv[1] ? parse_signal(argv[1]) : 0;
-    need_container(c, argv[0], true);
+    need_container(c, argv[0], !flags.all);
     const int number = asked ? asked : c->made.bundle[0] ? SIGTERM : SIGKILL; /* OCI: TERM */
-    if (sys_pidfd_send_signal(c->pid_fd, number) < 0)
+    if (flags.all) nftw(c->made.cgroup, find_processes, 16, FTW_PHYS);
+    for (const pid_t *pid = processes; *pid; pid++) kill(*pid, number);
+    if (!flags.all && sys_pidfd_send_signal(c->pid_fd, number) < 0)
         die("container %s has just ended", c->want.name);
     return 0;
 }
@@ -3108,7 +3123,7 @@ static const char *const hints[][2] = {
     {"compose pod swarm", "each container is started by a line of its own"},
 };
 
-static typeof(list) run, oci_create, oci_start, oci_state, oci_kill, oci_ps,
+static typeof(list) run, oci_create, oci_start, oci_state, oci_ps,
     oci_delete, oci_run, oci_exec, freeze, oci_update, oci_features, oci_spec;
 static void open_oci_files(void);
 
@@ -3127,7 +3142,7 @@ static const struct command {
     {"logs", "", "NAME", "what one with -d has said: logs -f -n 10 c1", 1, 1, false, logs},
     {"update", "", "NAME", "other limits at once: update --memory 1G c1", 1, 1, false, oci_update},
     {"stop", "", "NAME...", "TERM, and KILL after a while: stop -t 1 c1 c2", 1, MANY, true, stop},
-    {"kill", "", "NAME [SIGNAL]", "KILL, or what you name: kill c1 HUP", 1, 2, false, oci_kill},
+    {"kill", "", "NAME [SIGNAL]", "KILL, or what you name: kill c1 HUP", 1, 2, false, send_signal},
     {"delete", "rm", "NAME...", "the layer, too (also: rm): rm -f c1", 1, MANY, true, oci_delete},
     /* OCI */
     {"state", "", "ID", "", 1, 1, false, oci_state}, {"pause", "", "ID", "", 1, 1, false, freeze},
@@ -4866,45 +4881,15 @@ static int oci_run(struct container *c, char **argv) {
     return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 }
 
-/* The numbers of the processes in its cgroup and in those below it, which root inside may have
- * made, up to 0. nftw(3) */
-static FILE *numbers;
-static int find_processes(const char *path, const struct stat *s, int type, struct FTW *place) {
-    const bool lists = type == FTW_F && strcmp(path + place->base, "cgroup.procs") == 0;
-    FILE *f = lists ? fopen(path, "re") : NULL;
-    (void)s;
-    for (int pid; f && fscanf(f, "%d", &pid) == 1;) fwrite(&pid, sizeof pid, 1, numbers);
-    if (f) fclose(f);
-    return 0;
-}
-static const int *processes_of(const struct container *c) {
-    char *found = NULL;
-    size_t size = 0;
-    numbers = open_memstream(&found, &size);
-    if (!numbers) die("out of memory");
-    nftw(c->made.cgroup, find_processes, 16, FTW_PHYS);
-    fwrite(&(int){0}, sizeof(int), 1, numbers);
-    fclose(numbers);
-    return (const int *)(const void *)found;
-}
-
-/* kill --all is for every process. */
-static int oci_kill(struct container *c, char **argv) {
-    const int number = argv[1] ? parse_signal(argv[1]) : SIGTERM;
-    if (!flags.all) return send_signal(c, argv);
-    need_container(c, argv[0], false);
-    for (const int *pid = processes_of(c); *pid; pid++) kill(*pid, number);
-    return 0;
-}
-
-/* ps: their numbers; without an ID it is list. */
+/* ps: the numbers of its processes; without an ID it is list. */
 static int oci_ps(struct container *c, char **argv) {
     const bool json_wanted = flags.format && strcmp(flags.format, "json") == 0;
     if (!argv[0] && flags.format) die("option --format: %s", hint("--format", ""));
     if (!argv[0]) return list(c, argv);
     need_container(c, argv[0], true);
     fputs(json_wanted ? "[" : "PID\n", stdout);
-    for (const int *pid = processes_of(c); *pid; pid++)
+    nftw(c->made.cgroup, find_processes, 16, FTW_PHYS);
+    for (const pid_t *pid = processes; *pid; pid++)
         printf(!json_wanted ? "%d\n" : pid[1] ? "%d," : "%d", *pid);
     fputs(json_wanted ? "]\n" : "", stdout);
     return 0;
