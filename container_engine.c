@@ -2243,6 +2243,14 @@ static void make_printable(char *s) {
     }
 }
 
+/* The row of a table that begins with this name; NULL: there is none. */
+#define FIND(table, name) find_row(table, COUNT(table), sizeof *(table), name)
+static const void *find_row(const void *table, size_t count, size_t size, const char *name) {
+    const char *row = table, *const end = row + count * size;
+    while (row < end && strcmp(*(const char *const *)(const void *)row, name) != 0) row += size;
+    return row < end ? row : NULL;
+}
+
 /*
  * What is known of a container, under the names that state, list --json and inspect have for it: a
  * field of struct made (size 0: a number), which outlives the process in the state file, or what
@@ -2266,12 +2274,6 @@ static const struct field {
     {"pids", 0, 0, "pids.current", NULL},     {"pids_max", 0, 0, "pids.max", NULL},
 };
 /* clang-format on */
-
-static const struct field *find_field(const char *key) {
-    const struct field *f = fields;
-    while (f < fields + COUNT(fields) && strcmp(f->key, key) != 0) f++;
-    return f < fields + COUNT(fields) ? f : NULL;
-}
 
 /* The value of a field as text; a number that there is not is -1. */
 static const char *field_text(const struct container *c, const struct field *f) {
@@ -2308,7 +2310,7 @@ static int read_state(struct made *m, int lib_fd, const char *name) {
     if (length < 0) return -1;
     while ((line = strsep(&rest, "\n")) != NULL && *line) { /* up to the padding */
         const char *key = strsep(&line, "=");
-        const struct field *f = line ? find_field(key) : NULL;
+        const struct field *f = line ? FIND(fields, key) : NULL;
         if (!f || f->file) continue;
         char *at = (char *)m + f->offset;
         if (f->size)
@@ -2588,7 +2590,7 @@ static double cpu_percent(const struct container *c) {
 
 /* A value for people; NULL: there is no such key. */
 static const char *show(const struct container *c, const char *key) {
-    const struct field *f = find_field(key);
+    const struct field *f = FIND(fields, key);
     const time_t started = (time_t)c->made.started;
     const struct tm *when = started ? localtime(&started) : NULL; /* NULL: after the year 2^31 */
     char text[64] = "-";
@@ -3646,8 +3648,8 @@ static int tell(struct container *c, const char *call, long result) {
     while (strcmp(s->name, c->step) != 0) s++;
     if (call) {
         const char *name = keep("%.*s", (int)strcspn(call, " "), call), *same = "";
-        for (size_t i = 0; i < COUNT(commands_for); i++)
-            if (strcmp(commands_for[i][0], name) == 0) same = keep(", %s", commands_for[i][1]);
+        const char *const *command = FIND(commands_for, name);
+        if (command) same = keep(", %s", command[1]);
         const char *why = result < 0 ? strerror((int)-result) : keep("%ld", result);
         dprintf(STDERR_FILENO, "%-9s   %-60s # %s(%d)%s\n", inside ? "container" : "host",
                 result ? keep("%s = %s", call, why) : call, name, strcmp(name, "ip") ? 2 : 8, same);
@@ -3702,9 +3704,8 @@ static const struct wall {
 static void take_without(const char *option, const char *value, void *to) {
     char *list = keep("%s", value), *name;
     while ((name = strsep(&list, ",")) != NULL) {
-        const struct wall *w = walls, *const end = walls + COUNT(walls);
-        while (w < end && strcmp(w->name, name) != 0) w++;
-        if (w == end)
+        const struct wall *w = FIND(walls, name);
+        if (!w)
             die("%s '%s': pid, net, uts, ipc, user, cgroup, pivot, proc, masks, devices, caps, "
                 "seccomp, limits, layer, descriptors are the walls; without mnt or private the "
                 "host's own mounts would change",
@@ -4048,12 +4049,6 @@ static const struct call {
 };
 /* clang-format on */
 
-static int find_call(const char *name) {
-    for (size_t i = 0; i < COUNT(calls); i++)
-        if (strcmp(calls[i].name, name) == 0) return calls[i].number;
-    return -1;
-}
-
 /* An action, with the errno that belongs to two of them. */
 static uint32_t action_of(const struct value *object, const char *action, const char *error) {
     static const uint32_t meanings[] = {SECCOMP_RET_KILL_THREAD,  SECCOMP_RET_KILL_THREAD,
@@ -4098,8 +4093,12 @@ static void load_seccomp(void *to, const struct value *v) {
     for (const struct value *s = NULL; (s = each(list, s, '[')) != NULL;) {
         struct rule rule = {.action = action_of(s, "action", "errnoRet")};
         load_tests(&rule, find(s, "args"));
-        for (const struct value *n = NULL; (n = each(find(s, "names"), n, '[')) != NULL;)
-            if ((rule.call = find_call(text_of(n))) >= 0) w->rules[w->rule_count++] = rule;
+        for (const struct value *n = NULL; (n = each(find(s, "names"), n, '[')) != NULL;) {
+            const struct call *call = FIND(calls, text_of(n));
+            if (!call) continue;
+            rule.call = call->number;
+            w->rules[w->rule_count++] = rule;
+        }
     }
 }
 
@@ -4150,17 +4149,11 @@ static const struct mount_option {
 };
 /* clang-format on */
 
-static const struct mount_option *find_mount_option(const char *name) {
-    for (size_t i = 0; i < COUNT(mount_options); i++)
-        if (strcmp(mount_options[i].name, name) == 0) return &mount_options[i];
-    return NULL;
-}
-
 /* What is no attribute of a mount is for its file system to know. */
 static void load_mount_option(struct mount *m, struct more *more, const struct value *v) {
     const char *text = text_of(v);
-    const struct mount_option *o = find_mount_option(text);
-    const bool deep = !o && text[0] == 'r' && (o = find_mount_option(text + 1)) != NULL;
+    const struct mount_option *o = FIND(mount_options, text);
+    const bool deep = !o && text[0] == 'r' && (o = FIND(mount_options, text + 1)) != NULL;
     if (strcmp(text, "tmpcopyup") == 0)
         more->copy_up = true;
     else if (!o)
@@ -4370,7 +4363,7 @@ static void load_cgroup(void *to, const struct value *v) {
 }
 
 static void load_propagation(void *to, const struct value *v) {
-    const struct mount_option *o = find_mount_option(text_of(v) + (v->text[0] == 'r'));
+    const struct mount_option *o = FIND(mount_options, text_of(v) + (v->text[0] == 'r'));
     if (!o || !o->propagation) wrong(v, "'%s' is no propagation", v->text);
     *(uint64_t *)to = o->propagation;
 }
