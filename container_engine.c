@@ -299,7 +299,7 @@ struct wanted {
     unsigned filter_flags; /* SECCOMP_FILTER_FLAG_* */
     int oom_score;
     enum { OFF, ON, AUTO } users; /* a user namespace; AUTO is decided before the first step */
-    bool write_through, read_only, remove, detach, terminal, new_privileges, chroot, keep_files;
+    bool write_through, read_only, remove, detach, terminal, no_new_privileges, chroot, keep_files;
 };
 
 /* What has been made so far. It outlives the process in the file "state" of the container's
@@ -1446,8 +1446,8 @@ static void copy_window_size(const struct container *c) {
 static int note_start(struct container *c) {
     struct made *m = &c->made;
     size_t n = 0;
-    m->started = time(NULL);
-    if (c->dir_fd < 0) return 0; /* exec */
+    m->started = c->want.bundle ? 0 : time(NULL); /* OCI: it waits for its start */
+    if (c->dir_fd < 0) return 0;                  /* exec */
     m->status = -1;
     m->remove = c->want.remove && c->fresh; /* --rm: not what was there before */
     COPY(m->hostname, c->want.hostname);
@@ -1789,7 +1789,7 @@ static int drop_capabilities(struct container *c) {
         if (want[AMBIENT] >> i & 1)
             must(c, prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, i, 0, 0),
                  "prctl PR_CAP_AMBIENT_RAISE %d", i);
-    if (!c->want.new_privileges)
+    if (c->want.no_new_privileges)
         must(c, prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "prctl PR_SET_NO_NEW_PRIVS");
     return 0;
 }
@@ -2472,11 +2472,10 @@ static int look_at_others(struct container *c) {
 
 /* What options ask of a command, and of no container. */
 static struct {
-    bool explain, step, json, quiet, force, follow, ignored, all, systemd_cgroup;
+    bool explain, step, json, quiet, force, follow, ignored, all;
     bool all_capabilities; /* --without caps */
     /* OCI */
-    const char *log, *log_format, *bundle, *pid_file, *console_socket, *process, *resources,
-        *format;
+    const char *log, *log_format, *bundle, *pid_file, *console_socket, *process, *format;
 
     int filter;               /* run: of system calls, ON or OFF */
     long long seconds, lines; /* stop: before KILL; logs: so many, -1 for all */
@@ -2746,6 +2745,9 @@ static int inspect(struct container *c, char **argv) {
  */
 static int enter(struct container *c) {
     int all = 0;
+    c->join_fd = c->pid_fd;
+    c->pid_fd = -1; /* no child of ours yet, and that one is not ours to end */
+    close_fd(&c->dir_fd);
     for (size_t i = 0; i < COUNT(namespaces); i++) all |= (int)namespaces[i].flag;
     if (did(c, prctl(PR_SET_DUMPABLE, 0), "prctl PR_SET_DUMPABLE 0") < 0) return -1;
     return did(c, setns(c->join_fd, all & ~CLONE_NEWUSER), "setns %s: those of %s",
@@ -3012,12 +3014,12 @@ static void take_choice(const char *option, const char *value, void *to) {
 
 /* In the order of their numbers. capabilities(7) */
 static const char capability_names[] =
-    "chown dac_override dac_read_search fowner fsetid kill setgid setuid setpcap "
-    "linux_immutable net_bind_service net_broadcast net_admin net_raw ipc_lock ipc_owner "
-    "sys_module sys_rawio sys_chroot sys_ptrace sys_pacct sys_admin sys_boot sys_nice "
-    "sys_resource sys_time sys_tty_config mknod lease audit_write audit_control setfcap "
-    "mac_override mac_admin syslog wake_alarm block_suspend audit_read perfmon bpf "
-    "checkpoint_restore ";
+    "CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP "
+    "LINUX_IMMUTABLE NET_BIND_SERVICE NET_BROADCAST NET_ADMIN NET_RAW IPC_LOCK IPC_OWNER "
+    "SYS_MODULE SYS_RAWIO SYS_CHROOT SYS_PTRACE SYS_PACCT SYS_ADMIN SYS_BOOT SYS_NICE "
+    "SYS_RESOURCE SYS_TIME SYS_TTY_CONFIG MKNOD LEASE AUDIT_WRITE AUDIT_CONTROL SETFCAP "
+    "MAC_OVERRIDE MAC_ADMIN SYSLOG WAKE_ALARM BLOCK_SUSPEND AUDIT_READ PERFMON BPF "
+    "CHECKPOINT_RESTORE ";
 
 /* NAME, CAP_NAME or ALL. */
 static void take_capability(const char *option, const char *value, void *to) {
@@ -3035,6 +3037,7 @@ static void take_capability(const char *option, const char *value, void *to) {
 /* In Part IV. */
 static void take_without(const char *option, const char *value, void *to),
     leave_out(struct wanted *w);
+static typeof(take_without) take_resources; /* in Part V */
 static int tell(struct container *c, const char *call, long result);
 
 /* An option: its names, most of them docker's, what its value is called (NULL: it has none), the
@@ -3085,14 +3088,13 @@ static const struct option {
     /* OCI */
     {"--root", "DIR", "global", &it.want.lib_dir}, {"--log", "FILE", "global", &flags.log},
     {"--log-format", "text|json", "global", &flags.log_format},
-    {"--systemd-cgroup", NULL, "global", &flags.systemd_cgroup},
     {"--debug", NULL, "global", &flags.ignored}, {"--bundle -b", "DIR", "run create", &flags.bundle},
     {"--pid-file", "FILE", "run create exec", &flags.pid_file},
     {"--console-socket", "FILE", "run create exec", &flags.console_socket},
     {"--no-pivot", NULL, "run create", &it.want.chroot},
     {"--preserve-fds", "N", "run create exec", &it.want.kept_fds, NULL, take_whole},
     {"--process", "FILE", "exec", &flags.process}, {"-d --detach", NULL, "exec", &it.want.detach},
-    {"--resources", "FILE", "update", &flags.resources}, {"-a --all", NULL, "kill", &flags.all},
+    {"--resources", "FILE", "update", NULL, NULL, take_resources}, {"-a --all", NULL, "kill", &flags.all},
     {"--format", "json|table", "ps", &flags.format},
 };
 
@@ -3102,6 +3104,7 @@ static const char *const hints[][2] = {
     {"--network --net --link --ip --dns --add-host", "the word after <name>: <ip>, auto or none"},
     {"--privileged", "--cap-add ALL --seccomp off --userns off comes near"},
     {"--security-opt", "see --seccomp, --cap-drop and --userns"},
+    {"--systemd-cgroup", "use the cgroup manager cgroupfs instead"},
     {"--restart", "nobody starts a container again: systemd(1) could"},
     {"--pid --ipc --uts --cgroupns --unshare-all --unshare-net --unshare-pid --unshare-user",
      "each container has its own; --without leaves one out"},
@@ -3126,7 +3129,7 @@ static const char *const hints[][2] = {
 };
 
 static typeof(list) run, oci_create, oci_start, oci_state, oci_ps,
-    oci_delete, oci_run, oci_exec, freeze, oci_update, oci_features, oci_spec;
+    oci_delete, oci_run, oci_exec, freeze, oci_features, oci_spec;
 static void open_oci_files(void);
 
 /* A command: its name, other words for it, what follows it, its line in --help, and how many words
@@ -3142,7 +3145,7 @@ static const struct command {
     {"exec", "", "NAME [command...]", "another program: exec -u 5 c1 ps", 1, MANY, false, oci_exec},
     {"start", "", "NAME [command...]", "one that ended, as before", 1, MANY, false, oci_start},
     {"logs", "", "NAME", "what one with -d has said: logs -f -n 10 c1", 1, 1, false, logs},
-    {"update", "", "NAME", "other limits at once: update --memory 1G c1", 1, 1, false, oci_update},
+    {"update", "", "NAME", "other limits at once: update --memory 1G c1", 1, 1, false, update},
     {"stop", "", "NAME...", "TERM, and KILL after a while: stop -t 1 c1 c2", 1, MANY, true, stop},
     {"kill", "", "NAME [SIGNAL]", "KILL, or what you name: kill c1 HUP", 1, 2, false, send_signal},
     {"delete", "rm", "NAME...", "the layer, too (also: rm): rm -f c1", 1, MANY, true, oci_delete},
@@ -3259,6 +3262,7 @@ static void set_defaults(struct container *c) {
     const char *lib_dir = w->lib_dir ? w->lib_dir : LIB_DIR; /* what --root said stays */
     *w = (struct wanted){.lib_dir = lib_dir, .bridge = "cebr0", .cwd = "/", .umask = 022};
     w->users = AUTO;
+    w->no_new_privileges = true;
     w->capabilities[BOUNDING] = default_capabilities;
     memcpy(&w->mounts[1], default_mounts, sizeof default_mounts);
     memcpy(w->masked, default_masked, sizeof default_masked);
@@ -3498,9 +3502,6 @@ static int exec_in(struct container *c) {
             "enters; use nsenter(1) if you trust them",
             c->want.name);
     if (!c->made.users) run_sealed();
-    c->join_fd = c->pid_fd;
-    c->pid_fd = -1; /* no child of ours yet, and that one is not ours to end */
-    close_fd(&c->dir_fd);
     c->child_steps = exec_child_steps;
     if (flags.explain || flags.step) c->tell = tell;
     return walk(c, exec_host_steps);
@@ -3516,10 +3517,8 @@ static int start(struct container *c, char **argv) {
 
 static int run(struct container *c, char **argv) {
     if (flags.bundle && (!argv[0] || argv[1])) die("--bundle: ID is needed, and nothing else");
-    if (argv[0] && !argv[1] && (flags.bundle || access("config.json", F_OK) == 0)) {
-        take_options("create", flags.words); /* the others are for a container of ours */
+    if (argv[0] && !argv[1] && (flags.bundle || access("config.json", F_OK) == 0))
         return strcmp(flags.verb, "create") == 0 ? oci_create(c, argv) : oci_run(c, argv);
-    }
     if (!argv[0])
         die("<rootfs> <name> <ip>|auto|none is needed, or a command such as list; see --help");
     const char *rootfs = realpath(argv[0], NULL);
@@ -3765,12 +3764,9 @@ static struct {
     struct value values[JSON_VALUES]; /* of all texts */
 } json;
 
-static int column_here(void) {
-    return (int)(json.at - json.line_start) + 1;
-}
-
+#define COLUMN_HERE                 ((int)(json.at - json.line_start) + 1)
 #define wrong_at(line, column, ...) die("%s:%d:%d: %s", json.file, line, column, keep(__VA_ARGS__))
-#define bad(...)                    wrong_at(json.line, column_here(), __VA_ARGS__)
+#define bad(...)                    wrong_at(json.line, COLUMN_HERE, __VA_ARGS__)
 #define wrong(v, ...) \
     wrong_at((v)->line, (v)->column, "%s%s%s", (v)->key ? (v)->key : "", (v)->key ? ": " : "", \
              keep(__VA_ARGS__))
@@ -3793,26 +3789,20 @@ static bool skip(const char *word) {
 }
 
 static uint32_t read_hex(void) {
-    char digits[5] = "";
     if (strspn(json.at, "0123456789abcdefABCDEF") < 4) bad("four digits are needed");
-    memcpy(digits, json.at, 4);
     json.at += 4;
-    return (uint32_t)strtoul(digits, NULL, 16);
+    return (uint32_t)strtoul(keep("%.4s", json.at - 4), NULL, 16);
 }
 
 /* After a backslash. What is written is never longer than what was read. Characters above U+FFFF
  * are two \u, of which the first one is no character. */
 static void read_escape(char **to) {
-    static const char letters[] = "\"\\/bfnrt", meanings[] = "\"\\/\b\f\n\r\t",
+    static const char letters[] = "\"\\/bfnrtu", meanings[] = "\"\\/\b\f\n\r\t",
                       lead[] = "\0\xc0\xe0\xf0";
     const char *found = *json.at ? strchr(letters, *json.at) : NULL;
-    if (found) {
-        json.at++;
-        *(*to)++ = meanings[found - letters];
-        return;
-    }
-    if (!take("u")) bad("there is no such escape");
-    uint32_t n = read_hex();
+    if (!found) bad("there is no such escape");
+    json.at++;
+    uint32_t n = *found == 'u' ? read_hex() : (uint32_t)meanings[found - letters];
     if (n >= 0xd800 && n < 0xdc00 && take("\\u")) {
         const uint32_t low = read_hex();
         n = low >= 0xdc00 && low < 0xe000 ? 0x10000 + ((n - 0xd800) << 10) + (low - 0xdc00) : 0;
@@ -3865,7 +3855,7 @@ static void read_value(const char *key, int depth) {
     const int at = json.count++;
     if (json.count >= JSON_VALUES || depth > JSON_DEPTH) bad("too many values, or too deep");
     struct value *v = &json.values[at];
-    *v = (struct value){first, key, json.at, 1, json.line, column_here()};
+    *v = (struct value){first, key, json.at, 1, json.line, COLUMN_HERE};
     if (take("{") || take("[")) {
         while (!skip(last)) {
             if (json.count > at + 1 && !skip(",")) bad("a comma or the end of the list is needed");
@@ -4104,12 +4094,10 @@ static void load_seccomp(void *to, const struct value *v) {
 
 /* ---- 16. config.json --------------------------------------------------------------------- */
 
-enum { HOOKS = 64 };
-
 /* What of a bundle only this part needs. */
 static struct {
     const struct value *config;
-    bool all_devices, no_new_privileges;
+    bool all_devices;
     const char *domainname, *apparmor, *label;
     const char *sysctls[PATHS + 1];            /* file and value; up to NULL */
     uint64_t propagation;                      /* MS_* of the root; 0: private */
@@ -4119,11 +4107,6 @@ static struct {
         uint32_t mode, major, minor, uid, gid; /* a device that is made for it; mode 0: none */
         bool copy_up;                          /* it begins with what the rootfs has at its place */
     } more[MOUNTS];
-    struct hook { /* a program of the host's, at one of six points of a container's life */
-        const char *kind;
-        char *path, **args, **environment;
-        int seconds;
-    } hooks[HOOKS + 1];               /* up to the one without a kind */
     int start_fd, console_fd, pid_fd; /* where start knocks; the manager's socket, its pid file */
     int own_fds[COUNT(namespaces)];
 } oci = {.config = &absent, .start_fd = -1, .console_fd = -1, .pid_fd = -1};
@@ -4145,7 +4128,7 @@ static const struct mount_option {
     {"relatime", 0, MOUNT_ATTR__ATIME, 0}, {"nosymfollow", MOUNT_ATTR_NOSYMFOLLOW, 0, 0},
     {"private", 0, 0, MS_PRIVATE}, {"slave", 0, 0, MS_SLAVE}, {"shared", 0, 0, MS_SHARED},
     {"unbindable", 0, 0, MS_UNBINDABLE}, {"idmap", MOUNT_ATTR_IDMAP, 0, 0},
-    {"bind", 0, 0, 0}, {"defaults", 0, 0, 0},
+    {"bind", 0, 0, 0}, {"defaults", 0, 0, 0}, {"tmpcopyup", 0, 0, 0},
 };
 /* clang-format on */
 
@@ -4154,16 +4137,14 @@ static void load_mount_option(struct mount *m, struct more *more, const struct v
     const char *text = text_of(v);
     const struct mount_option *o = FIND(mount_options, text);
     const bool deep = !o && text[0] == 'r' && (o = FIND(mount_options, text + 1)) != NULL;
-    if (strcmp(text, "tmpcopyup") == 0)
-        more->copy_up = true;
-    else if (!o)
-        m->data = m->data ? keep("%s,%s", m->data, text) : text;
+    if (!o) m->data = m->data ? keep("%s,%s", m->data, text) : text;
     if (!o) return;
     m->attributes = (m->attributes & ~o->cleared) | o->set;
     m->cleared = (m->cleared & ~o->set) | o->cleared;
     if (o->propagation) m->propagation = o->propagation;
     if (strcmp(o->name, "bind") == 0) m->type = deep ? "rbind" : "bind";
     if (deep && (o->set || o->cleared)) m->top_only = false;
+    if (strcmp(o->name, "tmpcopyup") == 0) more->copy_up = true;
 }
 
 /* The row that mounts on target, or, for "", the first free one. */
@@ -4368,15 +4349,20 @@ static void load_propagation(void *to, const struct value *v) {
     *(uint64_t *)to = o->propagation;
 }
 
+/* A hook is a program of the host's, at one of six points of a container's life. Returns how many
+ * seconds it may take. */
+static int take_hook(struct program *p, const struct value *v) {
+    static char **args, *alone[2]; /* one hook runs at a time */
+    args = texts_of(find(v, "args"));
+    p->path = alone[0] = absolute(find(v, "path"));
+    p->argv = args && args[0] ? args : alone;
+    p->environment = texts_of(find(v, "env"));
+    return (int)number_of(find(v, "timeout"), INT_MAX / 1000, 1, INT_MAX / 1000);
+}
 static void load_hooks(void *to, const struct value *kind) {
-    struct hook *h = to;
-    while (h->kind) h++;
-    for (const struct value *v = NULL; (v = each(kind, v, '[')) != NULL; h++) {
-        if (h == &oci.hooks[HOOKS]) wrong(v, "more than %d hooks", HOOKS);
-        *h = (struct hook){kind->key, absolute(find(v, "path")), texts_of(find(v, "args")),
-                           texts_of(find(v, "env"))};
-        h->seconds = (int)number_of(find(v, "timeout"), INT_MAX / 1000, 1, INT_MAX / 1000);
-    }
+    struct program p; /* run_hooks reads it again */
+    (void)to;
+    for (const struct value *v = NULL; (v = each(kind, v, '[')) != NULL;) take_hook(&p, v);
 }
 
 /* One more text, after which there is room for NULL. */
@@ -4433,7 +4419,7 @@ static const struct key {
     {"linux.rootfsPropagation", load_propagation, &oci.propagation},
     {"root.path", load_text, &it.want.rootfs}, {"root.readonly", load_flag, &it.want.read_only},
     {"hostname", load_text, &it.want.hostname}, {"domainname", load_text, &oci.domainname},
-    {"hooks{}", load_hooks, oci.hooks}, {"process.args", load_args, &it.want.argv},
+    {"hooks{}", load_hooks, NULL}, {"process.args", load_args, &it.want.argv},
     {"process.user", load_user, &it.want}, {"process.user.additionalGids[]", load_group, &it.want},
     {"process.env[]", load_path, it.want.environment}, {"process.cwd", load_absolute, &it.want.cwd},
     {"process.terminal", load_flag, &it.want.terminal},
@@ -4441,7 +4427,7 @@ static const struct key {
     {"process.capabilities", load_capabilities, it.want.capabilities},
     {"process.rlimits[]", load_rlimit, it.want.process_limits},
     {"process.oomScoreAdj", load_number, &it.want.oom_score},
-    {"process.noNewPrivileges", load_flag, &oci.no_new_privileges},
+    {"process.noNewPrivileges", load_flag, &it.want.no_new_privileges},
     {"process.apparmorProfile", load_label, &oci.apparmor},
     {"linux.resources", load_resources, NULL}, {"linux.resources.unified{}", load_unified, NULL},
     {"linux.resources.memory.limit", load_limit, "memory.max"},
@@ -4481,8 +4467,10 @@ static void load_keys(const struct value *object, const char *part) {
     }
 }
 
-/* Limits that config.json does not name stay as our caller has them. */
-static void keep_limits(struct wanted *w) {
+/* What the JSON of a process does not name is not as in the container; limits are our caller's. */
+static void forget_process(struct wanted *w) {
+    memset(w->environment, 0, sizeof w->environment);
+    w->no_new_privileges = false;
     for (int i = 0; i < RLIM_NLIMITS; i++) getrlimit(i, &w->process_limits[i]);
 }
 
@@ -4490,19 +4478,15 @@ static void keep_limits(struct wanted *w) {
  * our caller's. */
 static void load_config(struct container *c, const char *path, const char *bundle) {
     struct wanted *w = &c->want;
-    const struct wanted given = *w;
     char score[16] = "";
     read_file(AT_FDCWD, "/proc/self/oom_score_adj", score, sizeof score);
-    *w =
-        (struct wanted){.name = given.name, .lib_dir = given.lib_dir, .bundle = bundle, .cwd = "/"};
+    *w = (struct wanted){.name = w->name, .lib_dir = w->lib_dir, .bundle = bundle, .cwd = "/"};
     w->rootfs = w->hostname = w->address = w->bridge = "";
     w->cgroup = keep("container_engine/%s", w->name);
-    w->chroot = given.chroot;
-    w->kept_fds = given.kept_fds;
     w->write_through = w->remove = true;
     w->umask = 022;
     w->oom_score = atoi(score);
-    keep_limits(w);
+    forget_process(w);
     oci.config = load_json(path);
     const struct value *version = find(oci.config, "ociVersion");
     if (strncmp(text_of(version), "1.", 2) != 0) wrong(version, "this is for version 1");
@@ -4513,7 +4497,6 @@ static void load_config(struct container *c, const char *path, const char *bundl
         if (!m->type && default_mounts[i].attributes == DEVICE) *m = default_mounts[i];
     }
     const bool users = w->namespaces & CLONE_NEWUSER;
-    w->users = users ? ON : OFF;
     if (!w->argv || !w->argv[0]) wrong(find(oci.config, "process"), "args are needed");
     if (!(w->namespaces & CLONE_NEWNS))
         wrong(find(oci.config, "linux.namespaces"), "a new namespace of mounts is needed");
@@ -4556,18 +4539,14 @@ static char *state_text(const struct container *c, const char *status) {
 
 /* The hooks of a kind, one after the other, each with the state on its standard input. */
 static int run_hooks(struct container *c, const char *kind, const char *status) {
+    const struct value *list = find(find(oci.config, "hooks"), kind);
     int result = 0;
-    for (const struct hook *h = oci.hooks; h->kind && result >= 0; h++) {
-        char *const path_alone[] = {h->path, NULL};
-        if (strcmp(h->kind, kind) != 0) continue;
+    for (const struct value *v = NULL; result >= 0 && (v = each(list, v, '[')) != NULL;) {
+        const int seconds = take_hook(&c->program, v);
         if (c->dir_fd >= 0) write_state(c); /* which it may ask for */
-        c->program.path = h->path;
-        c->program.environment = h->environment;
-        char *const *args = h->args && h->args[0] ? h->args : path_alone;
-        result = start_program(c, args, state_text(c, status), -1);
-        if (result >= 0) result = await_program(c, h->seconds);
-        c->program.path = NULL;
-        c->program.environment = NULL;
+        result = start_program(c, c->program.argv, state_text(c, status), -1);
+        if (result >= 0) result = await_program(c, seconds);
+        c->program = (struct program){0};
     }
     return result;
 }
@@ -4659,9 +4638,7 @@ static int tell_manager(struct container *c) {
 /* ready: all walls stand, and the child waits. From here on nobody looks after it. */
 static int await_ready(struct container *c) {
     if (hear_child(c, WALLS_STAND, &c->terminal_fd, 1) < 0) return -1;
-    if (note_start(c) < 0) return -1;
-    c->made.started = 0; /* it only waits for that */
-    return write_state(c) < 0 ? fail(c, "cannot write the state") : tell_manager(c);
+    return note_start(c) < 0 ? -1 : tell_manager(c);
 }
 
 /* The child, before mounts: sysctls, as long as it sees the host's /proc; and a tmpfs that begins
@@ -4703,11 +4680,9 @@ static int find_program(struct container *c) {
     }
     set_variable(keep("HOME=%s", user ? user->pw_dir : "/"), false);
     if (f) fclose(f);
-    int root_fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
-    int cwd_fd = open_inside(root_fd, keep("%s", c->want.cwd + 1), root_fd, RESOLVE_IN_ROOT);
-    must(c, cwd_fd, "cwd %s", c->want.cwd);
-    close_fd(&cwd_fd);
-    close_fd(&root_fd);
+    const int root_fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    must(c, open_inside(root_fd, keep("%s", c->want.cwd + 1), root_fd, RESOLVE_IN_ROOT), "cwd %s",
+         c->want.cwd);
     for (char **e = c->want.environment; *e; e++)
         if (strncmp(*e, "PATH=", 5) == 0) path = *e + 5;
     if (strchr(program, '/')) path = program[0] == '/' ? "" : c->want.cwd;
@@ -4746,11 +4721,10 @@ static int dress(struct container *c) {
     if (label && *label)
         must(c, write_file(AT_FDCWD, "/proc/self/attr/exec", label),
              "apparmorProfile or selinuxLabel %s", label);
-    c->want.new_privileges = !oci.no_new_privileges;
-    if (oci.no_new_privileges) return 0;
-    const int result = filter_calls(c);
-    c->want.rules = NULL;
-    return result;
+    if (c->want.no_new_privileges) return 0;
+    filter_calls(c);
+    c->want.rules = NULL; /* not again in its step */
+    return 0;
 }
 
 /* clang-format off */
@@ -4791,7 +4765,8 @@ static int oci_create(struct container *c, char **argv) {
     const char *bundle = realpath(flags.bundle ? flags.bundle : ".", NULL);
     if (!bundle) die("%s: %s", flags.bundle, strerror(errno));
     load_config(c, keep("%s/config.json", bundle), bundle);
-    if (c->want.users == OFF) run_sealed();
+    take_options("create", flags.words); /* the others are for a container of ours */
+    if (!(c->want.namespaces & CLONE_NEWUSER)) run_sealed();
     open_manager_files(c);
     c->child_steps = create_child_steps;
     return make_steps(c, create_steps);
@@ -4903,19 +4878,18 @@ static int freeze(struct container *c, char **argv) {
     die("container %s does not freeze", argv[0]);
 }
 
-static int oci_update(struct container *c, char **argv) {
-    if (!flags.resources) return update(c, argv);
-    load_keys(load_json(flags.resources), "linux.resources");
+/* update --resources: limits as config.json has them; the manager need not be warned. */
+static void take_resources(const char *option, const char *value, void *to) {
+    (void)option, (void)to;
+    load_keys(load_json(value), "linux.resources");
     flags.force = true;
-    return update(c, argv);
 }
 
 /* exec: as ours, with what the file says instead of options. */
 static int oci_exec(struct container *c, char **argv) {
-    const bool detach = c->want.detach;
     struct wanted *w = &c->want;
     need_container(c, argv[0], true);
-    if (!load_bundle(c) && (flags.process || detach))
+    if (!load_bundle(c) && (flags.process || w->detach))
         die("option --process, option -d: container %s has no bundle", argv[0]);
     if (!c->made.bundle[0]) return exec_in(c);
     if (flags.explain || flags.step)
@@ -4925,20 +4899,15 @@ static int oci_exec(struct container *c, char **argv) {
     w->argv = argv + 1;
     w->terminal = false;
     w->namespaces = 0;
-    if (flags.process) { /* what that does not name is not as in the container */
-        memset(w->environment, 0, sizeof w->environment);
-        oci.no_new_privileges = false;
-        keep_limits(w);
+    if (flags.process) {
+        forget_process(w);
         load_keys(load_json(flags.process), "process");
     }
-    take_options("exec", flags.words); /* -e, -w and -u, over all of that */
+    take_options("exec", flags.words); /* once more: -e, -w and -u, over all of that */
     if (!w->argv[0]) die("exec: --process FILE, or a program is needed");
     open_manager_files(c);
-    if (w->terminal && !detach) die("exec: a terminal is for --detach");
-    if (!detach) w->bundle = NULL; /* we wait, and pass everything on */
-    c->join_fd = c->pid_fd;
-    c->pid_fd = -1;
-    close_fd(&c->dir_fd);
+    if (w->terminal && !w->detach) die("exec: a terminal is for --detach");
+    if (!w->detach) w->bundle = NULL; /* we wait, and pass everything on */
     c->child_steps = oci_exec_child_steps;
     return w->bundle ? make_steps(c, oci_exec_steps) : walk(c, oci_exec_steps);
 }
@@ -4954,11 +4923,8 @@ static void put_list(FILE *f, const char *before, const char *const *texts) {
 static const char *const *capability_texts(uint64_t set) {
     static const char *texts[65];
     const char **text = texts;
-    for (const char *name = capability_names; *name; name = strchr(name, ' ') + 1, set >>= 1) {
-        char *upper = keep("CAP_%.*s", (int)strcspn(name, " "), name);
-        for (char *p = upper; *p; p++) *p = (char)toupper((unsigned char)*p);
-        if (set & 1) *text++ = upper;
-    }
+    for (const char *name = capability_names; *name; name = strchr(name, ' ') + 1, set >>= 1)
+        if (set & 1) *text++ = keep("CAP_%.*s", (int)strcspn(name, " "), name);
     *text = NULL;
     return texts;
 }
@@ -5029,9 +4995,10 @@ static int oci_features(struct container *c, char **argv) {
         "'linux': {'namespaces': ['cgroup', 'ipc', 'mount', 'network', 'pid', 'user', 'uts'],\n"
         "  'cgroup': {'v1': false, 'v2': true, 'systemd': false}, 'seccomp': {'enabled': true},\n");
     put_list(stdout, "  'capabilities': ", capability_texts(UINT64_MAX));
-    put_json(stdout, "},\n'mountOptions': ['tmpcopyup'");
+    put_json(stdout, "},\n'mountOptions': [");
     for (size_t i = 0; i < COUNT(mount_options); i++)
-        put_json(stdout, ", '%s', 'r%s'", mount_options[i].name, mount_options[i].name);
+        put_json(stdout, i ? ", '%s', 'r%s'" : "'%s', 'r%s'", mount_options[i].name,
+                 mount_options[i].name);
     put_json(stdout, "]}\n");
     return 0;
 }
@@ -5063,5 +5030,4 @@ static void open_oci_files(void) {
     if (flags.log && !f) die("--log %s: %s", flags.log, strerror(errno));
     if (f) fclose(f);
     if (f) log_line = log_to_file;
-    if (flags.systemd_cgroup) die("--systemd-cgroup: use the cgroup manager cgroupfs instead");
 }
