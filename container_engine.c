@@ -73,6 +73,7 @@
 #include <limits.h>
 #include <linux/audit.h>
 #include <linux/capability.h>
+#include <linux/ethtool.h>
 #include <linux/filter.h>
 #include <linux/magic.h>
 #include <linux/mount.h>
@@ -1962,6 +1963,18 @@ static int explain_exec(struct container *c, const char *program) {
     return fail(c, "%s", program);
 }
 
+/* The kernel notices a moment later that the other end of the cable is up, too, and drops what is
+ * sent before. To ask whether there is a carrier makes it look now (from Linux 6.8 on). */
+static void notice_carrier(struct container *c) {
+    struct ethtool_value link = {.cmd = ETHTOOL_GLINK};
+    struct ifreq eth0 = {.ifr_name = "eth0"};
+    eth0.ifr_data = (void *)&link;
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    need(c, fd, "socket");
+    need(c, ioctl(fd, SIOCETHTOOL, &eth0), "eth0");
+    close_fd(&fd);
+}
+
 /* Tell the engine that all walls stand, and wait until the network does, too. An engine that died
  * before we asked the kernel to be killed with it is found out here. */
 static void tell_engine(struct container *c) {
@@ -1970,6 +1983,7 @@ static void tell_engine(struct container *c) {
     if (c->asks) {
         need(c, say(c->talk_fd, WALLS_STAND, fds, c->has_terminal ? 2 : 0), "tell the engine");
         hear_engine(c, NULL, 0);
+        if (c->want.address[0]) notice_carrier(c);
     } else if (recv(c->talk_fd, &byte, 1, MSG_DONTWAIT) == 0) {
         _exit(ENGINE_FAILED);
     }

@@ -39,6 +39,20 @@ veths() {
   done
 }
 
+@test "network: eth0 is up at the first instruction, on a busy machine, too" {
+  local i busy=()
+  for i in 1 2 3; do
+    timeout 60 sh -c 'while :; do :; done' &
+    busy+=($!)
+  done
+  for ((i = 0; i < 40; i++)); do
+    try -0 c1 cat /sys/class/net/eth0/operstate
+    [[ $output == up ]] || break
+  done
+  kill "${busy[@]}"
+  ((i == 40))
+}
+
 @test "network: ping the gateway, and the container from the host" {
   try -0 c1 ping -c 1 -W 5 192.168.1.1
   start_idle c1 192.168.1.2
