@@ -848,11 +848,11 @@ static _Noreturn void run_child(struct container *c) {
 
 /* ---- 5. The engine's steps --------------------------------------------------------------- */
 
-/* In Part II. runs: its first process is alive; has_engine: the engine that looks after it is.
- * look_at_others sweeps, and refuses an address that another one has. */
+/* In Part II. runs: its first process is alive; has_engine: the engine that looks after it is. */
 static int read_state(struct made *made, int lib_fd, const char *name),
     write_state(struct container *c), lock_host(struct container *c),
-    look_at_others(struct container *c), remove_set_aside(struct container *c);
+    sweep_others(struct container *c), take_address(struct container *c),
+    remove_set_aside(struct container *c);
 static void unlock_host(struct container *c), set_aside(struct container *c);
 static bool runs(const struct made *m), has_engine(const struct made *m);
 static const char *this_boot(void);
@@ -887,7 +887,7 @@ static int open_directory(struct container *c) {
         refuse(c, "a container named %s runs already", name);
     else
         result = flock(c->dir_fd, LOCK_EX | LOCK_NB) == 0 ? 0 : 1;
-    c->made.remove = 0; /* what was there before stays, whatever becomes of us */
+    c->made.remove = c->fresh; /* what was there before stays, whatever becomes of us */
     if (result == 0) return 0;
     if (c->fresh) unlinkat(c->lib_fd, name, AT_REMOVEDIR);
     close_fd(&c->dir_fd);
@@ -931,7 +931,6 @@ static int write_claim(struct container *c) {
     m->status = -1;
     m->engine = getpid();
     m->engine_start = start_time(m->engine);
-    m->remove = c->fresh;
     if (m->engine_start < 0) return fail(c, "/proc/self/stat");
     snprintf(path, sizeof path, "%s/cgroup.events", m->cgroup); /* ours would be killed with it */
     if (!w->bundle && read_file(AT_FDCWD, path, events, sizeof events) > 0 &&
@@ -946,7 +945,8 @@ static int claim(struct container *c) {
     for (int i = 0; result > 0 && i < WAIT_SECONDS * 200; i++) {
         if (i) usleep(5000);
         if (lock_host(c) < 0) return -1;
-        result = look_at_others(c) < 0 ? -1 : open_directory(c);
+        result = sweep_others(c) < 0 ? -1 : open_directory(c);
+        if (result == 0 && c->want.address[0]) result = take_address(c);
         if (result == 0) result = write_claim(c);
         unlock_host(c);
     }
@@ -976,6 +976,7 @@ static void release(struct container *c) {
     if (c->dir_fd < 0) return;
     if (!c->made.remove) {
         write_state(c);
+        close_fd(&c->lib_fd); /* the address is free */
         end_layer_later(c);
     } else if (lock_host(c) == 0) {
         set_aside(c);
@@ -2418,65 +2419,90 @@ static int remove_set_aside(struct container *c) {
     return result;
 }
 
-/* Where an engine was killed, walk the way back that it could not walk: its state has no status.
- * Under the host's lock, so what is to be removed is only set aside. (One with a bundle has no
- * engine: see Part V.) Returns the state of one whose engine lives; of any other, NULL. */
-static const struct made *sweep(struct container *c, const char *name) {
+/* Where an engine was killed, walk the way back that it could not walk: its state has no status,
+ * and nobody holds the lock of its directory. Under the host's lock, so what is to be removed is
+ * only set aside. (One with a bundle has no engine: see Part V.) */
+static void sweep(struct container *c, const char *name) {
     static struct container left; /* large */
-    static struct made alive;
-    struct made *m = &left.made;
-    if (read_state(&alive, c->lib_fd, name) < 0) /* claimed, and no more, if it is empty */
-        return unlinkat(c->lib_fd, name, AT_REMOVEDIR), NULL;
-    if (alive.status >= 0 || alive.bundle[0]) return NULL;
-    if (has_engine(&alive)) return &alive;
-    left = blank;
-    left.want.name = name;
-    left.want.lib_dir = c->want.lib_dir;
-    left.lib_fd = c->lib_fd;
-    left.made = alive;
-    snprintf(m->cgroup, sizeof m->cgroup, "%s/container_engine/%s", cgroup_mount(), name);
-    walk_back(&left, &host_steps[1], &host_steps[COUNT(host_steps) - 2]); /* all but claim */
-    left.dir_fd = openat(c->lib_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    m->status = 128 + SIGKILL;
-    c->swept |= m->remove;
-    if (m->remove)
-        set_aside(&left);
-    else
-        write_state(&left);
-    close_fd(&left.dir_fd);
-    return NULL;
+    struct made m;
+    int fd = openat(c->lib_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    const bool alone = fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0;
+    const bool known = alone && read_state(&m, c->lib_fd, name) == 0;
+    if (alone && !known) unlinkat(c->lib_fd, name, AT_REMOVEDIR); /* claimed, and no more: empty */
+    if (known && m.status < 0 && !m.bundle[0] && !has_engine(&m)) {
+        left = blank;
+        left.want.name = name;
+        left.want.lib_dir = c->want.lib_dir;
+        left.lib_fd = c->lib_fd;
+        left.dir_fd = fd;
+        left.made = m;
+        snprintf(left.made.cgroup, sizeof m.cgroup, "%s/container_engine/%s", cgroup_mount(), name);
+        walk_back(&left, &host_steps[1], &host_steps[COUNT(host_steps) - 2]); /* all but claim */
+        left.made.status = 128 + SIGKILL;
+        c->swept |= m.remove;
+        if (m.remove)
+            set_aside(&left);
+        else
+            write_state(&left);
+    }
+    close_fd(&fd);
 }
 
-/*
- * What runs has a cgroup, and so has what a killed engine left: that is swept. The others must not
- * have our address; with auto it is the lowest one that they leave (and within 65536 of them). What
- * has stopped is not looked at: a start costs the same with a thousand.
- */
-static int look_at_others(struct container *c) {
-    static bool any, taken[1 << 16];
+/* What runs has a cgroup, and so has what a killed engine left. What has stopped is not looked at:
+ * a start costs the same with a thousand. */
+static int sweep_others(struct container *c) {
     char *parent = keep("%s/%s", cgroup_mount(), c->want.cgroup);
-    struct in_addr a;
     *strrchr(parent, '/') = '\0';
-    any |= strcmp(c->want.address, "auto") == 0; /* also when we look once more */
-    if (any) memset(taken, 0, sizeof taken);
     DIR *dir = opendir(parent);
     if (!dir && errno != ENOENT) return fail(c, "%s", parent);
     sweep(c, c->want.name); /* a reboot leaves no cgroup */
-    for (struct dirent *e; dir && (e = readdir(dir)) != NULL;) {
-        const struct made *other = e->d_type == DT_DIR ? sweep(c, e->d_name) : NULL;
-        if (!other || strcmp(other->bridge, c->want.bridge) != 0 ||
-            strcmp(e->d_name, c->want.name) == 0 || inet_pton(AF_INET, other->address, &a) != 1)
-            continue;
-        taken[ntohl(a.s_addr) & 0xffff] = true;
-        if (!any && strcmp(other->address, c->want.address) == 0)
-            refuse(c, "address %s is in use by container %s", other->address, e->d_name);
-    }
+    for (struct dirent *e; dir && (e = readdir(dir)) != NULL;)
+        if (e->d_type == DT_DIR && e->d_name[0] != '.') sweep(c, e->d_name);
     if (dir) closedir(dir);
-    if (!any || c->report.why[0]) return c->report.why[0] ? -1 : 0;
+    return 0;
+}
+
+/*
+ * No two containers of a bridge have one address: each engine holds a lock on one byte of the
+ * directory of all containers, the one whose place is the address. Whatever ends the engine, the
+ * kernel lets it go. A directory can only be locked for reading, which several may: so we ask first
+ * whether there is a lock, and nobody comes in between, for we have the host's. fcntl_locking(2)
+ */
+static int lock_address(struct container *c, uint32_t n) {
+    const off_t bridge = (off_t)if_nametoindex(c->want.bridge) << 32;
+    struct flock lock = {.l_type = F_WRLCK, .l_start = bridge | n, .l_len = 1};
+    if (fcntl(c->lib_fd, F_OFD_GETLK, &lock) < 0) return -1;
+    if (lock.l_type != F_UNLCK) return errno = EADDRINUSE, -1;
+    lock.l_type = F_RDLCK;
+    return fcntl(c->lib_fd, F_OFD_SETLK, &lock);
+}
+
+/* Whose the address is, which somebody has. */
+static const char *owner_of(struct container *c, const char *address) {
+    const char *name = "that is just ending";
+    struct made m;
+    DIR *dir = opendir(c->want.lib_dir);
+    for (struct dirent *e; dir && (e = readdir(dir)) != NULL;)
+        if (read_state(&m, c->lib_fd, e->d_name) == 0 && strcmp(m.address, address) == 0 &&
+            strcmp(m.bridge, c->want.bridge) == 0 && has_engine(&m))
+            name = keep("%s", e->d_name);
+    if (dir) closedir(dir);
+    return name;
+}
+
+/* The address becomes ours; auto is the lowest one that is free. */
+static int take_address(struct container *c) {
+    const char *address = c->want.address;
+    struct in_addr a;
+    if (inet_pton(AF_INET, address, &a) == 1) {
+        if (lock_address(c, ntohl(a.s_addr)) == 0) return 0;
+        if (errno != EADDRINUSE) return fail(c, "lock the address %s", address);
+        return refuse(c, "address %s is in use by container %s", address, owner_of(c, address));
+    }
     inet_pton(AF_INET, c->want.gateway, &a);
     const uint32_t own = ntohl(a.s_addr), hosts = (uint32_t)(0xffffffffULL >> c->want.prefix);
     uint32_t n = (own & ~hosts) + 1;
-    while (n < (own | hosts) && (n == own || taken[n & 0xffff])) n++;
+    while (n < (own | hosts) && (n == own || lock_address(c, n) < 0)) n++;
     if (n >= (own | hosts)) return refuse(c, "no address is free on %s", c->want.bridge);
     c->want.address = keep("%s", inet_ntoa((struct in_addr){htonl(n)}));
     return 0;
@@ -3397,7 +3423,7 @@ static void run_sealed(void) {
 /* The address must be free for use on the bridge, whose own address is the gateway. */
 static void check_address(struct wanted *w) {
     static const unsigned long questions[] = {SIOCGIFADDR, SIOCGIFNETMASK, SIOCGIFFLAGS};
-    const bool chosen = strcmp(w->address, "auto") != 0; /* else see look_at_others */
+    const bool chosen = strcmp(w->address, "auto") != 0; /* else see take_address */
     uint32_t answers[COUNT(questions)];
     struct in_addr address = {0};
     struct ifreq r = {0};

@@ -147,6 +147,16 @@ veths() {
   kill -TERM "$pid"
   ended "$pid"
   try -0 ce "$ALPINE" c2 192.168.1.2 true
+  # The same address of another bridge is another one; and whoever is killed has none any more.
+  lab ip link add br-y type bridge
+  lab ip addr add 192.168.1.1/24 dev br-y
+  lab ip link set br-y up
+  start_idle c1 192.168.1.2
+  try -0 ce --bridge br-y "$ALPINE" c2 192.168.1.2 true
+  kill -KILL "$pid"
+  ended "$pid"
+  try -0 ce "$ALPINE" c2 192.168.1.2 true
+  lab ip link del br-y
 }
 
 @test "network: without the bridge the line says how to get one" {
