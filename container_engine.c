@@ -981,6 +981,7 @@ static void release(struct container *c) {
     } else if (lock_host(c) == 0) {
         set_aside(c);
         unlock_host(c);
+        close_fd(&c->lib_fd); /* the address is free, however long the rest takes */
         close_fd(&c->dir_fd); /* there may be few descriptors */
         close_fd(&c->signal_fd);
         if (remove_set_aside(c) < 0) warn("warning: %s", c->report.why);
@@ -2497,7 +2498,8 @@ static int take_address(struct container *c) {
     if (inet_pton(AF_INET, address, &a) == 1) {
         if (lock_address(c, ntohl(a.s_addr)) == 0) return 0;
         if (errno != EADDRINUSE) return fail(c, "lock the address %s", address);
-        return refuse(c, "address %s is in use by container %s", address, owner_of(c, address));
+        const char *owner = owner_of(c, address); /* which sets errno */
+        return refuse(c, "address %s is in use by container %s", address, owner);
     }
     inet_pton(AF_INET, c->want.gateway, &a);
     const uint32_t own = ntohl(a.s_addr), hosts = (uint32_t)(0xffffffffULL >> c->want.prefix);

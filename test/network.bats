@@ -143,6 +143,7 @@ veths() {
 @test "network: an address that another container has is refused, with its name" {
   start_idle c1 192.168.1.2
   refuses c1 ce "$ALPINE" c2 192.168.1.2 true
+  [[ $stderr == *' is in use by container c1' ]] # and no reason of something else behind it
   try -0 lab ping -c 1 -W 5 192.168.1.2
   kill -TERM "$pid"
   ended "$pid"
@@ -157,6 +158,22 @@ veths() {
   ended "$pid"
   try -0 ce "$ALPINE" c2 192.168.1.2 true
   lab ip link del br-y
+}
+
+@test "network: an address is free when its container is gone, however long --rm takes" {
+  local rm
+  rm=$(readlink -f "$(type -P rm)")
+  printf '#!/bin/sh\nsleep 5\n' >"$BATS_TEST_TMPDIR/slow"
+  chmod +x "$BATS_TEST_TMPDIR/slow"
+  # shellcheck disable=SC2016  # the variables are those of the inner shell
+  start rm unshare --mount sh -c 'mount --bind "$0" "$1" && shift && exec "$@"' \
+    "$BATS_TEST_TMPDIR/slow" "$rm" "$ENGINE" --rm "$ALPINE" c1 192.168.1.2 sh -c 'mkdir /x; echo up'
+  set_aside() { lab sh -c 'ls -d /var/lib/container_engine/.deleted.c1.*'; }
+  wait_until 10 set_aside
+  try -0 ce "$ALPINE" c2 192.168.1.2 true
+  set_aside # it took longer than that
+  ended "$pid"
+  try -0 ce list
 }
 
 @test "network: without the bridge the line says how to get one" {
