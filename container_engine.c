@@ -2578,18 +2578,21 @@ static void need_lock(struct container *c) {
 
 /* What there is of a container: its state, and while it runs its first process and its cgroup.
  * False: there is none. */
-static bool open_container(struct container *c, const char *name) {
+static bool find_container(struct container *c, const char *name) {
+    check_name("name", name);
     need_lock(c);
     sweep(c, name);
     unlock_host(c);
     c->want.name = name;
     c->dir_fd = openat(c->lib_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (c->dir_fd < 0) return false;
-    if (read_state(&c->made, c->lib_fd, name) < 0 && errno != ENOENT)
-        die("%s/%s/state: %s", c->want.lib_dir, name, strerror(errno));
+    if (c->dir_fd < 0 && (errno == ENOENT || errno == ENOTDIR)) return false;
+    if (c->dir_fd < 0 || (read_state(&c->made, c->lib_fd, name) < 0 && errno != ENOENT))
+        die("container %s: %s", name, strerror(errno));
     if (!runs(&c->made)) return true;
     c->pid_fd = sys_pidfd_open(c->made.pid);
     c->cgroup_fd = open(c->made.cgroup, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if ((c->pid_fd < 0 || c->cgroup_fd < 0) && runs(&c->made))
+        die("container %s: %s", name, strerror(errno));
     if (!runs(&c->made)) /* it has ended meanwhile, and the number may be another's */
         close_fd(&c->pid_fd), close_fd(&c->cgroup_fd);
     return true;
@@ -2601,16 +2604,7 @@ static void close_container(struct container *c) {
     for (size_t i = 0; i < COUNT(fds); i++) close_fd(fds[i]);
 }
 
-/* The container that a command is about. False: there is none. */
-static bool find_container(struct container *c, const char *name) {
-    check_name("name", name);
-    const bool there = open_container(c, name);
-    if (there ? (c->pid_fd < 0 || c->cgroup_fd < 0) && runs(&c->made) : errno != ENOENT)
-        die("container %s: %s", name, strerror(errno));
-    return there;
-}
-
-/* It must be there, and run where that is asked for. */
+/* The container that a command is about: it must be there, and run where that is asked for. */
 static void need_container(struct container *c, const char *name, bool running) {
     if (!find_container(c, name))
         die("there is no container named %s: it does not exist; see container_engine list", name);
@@ -2703,7 +2697,7 @@ static int list(struct container *c, char **argv) {
         printf(ROW, "NAME", "STATUS", "PID", "ADDRESS", "STARTED", "CPU", "MEMORY", "MAX", "PIDS",
                "MAX", "COMMAND");
     for (int i = 0; i < count; free(names[i++])) {
-        if (!open_container(c, names[i]->d_name)) continue; /* gone meanwhile */
+        if (!find_container(c, names[i]->d_name)) continue; /* gone meanwhile */
         if (flags.quiet) puts(c->want.name);
         if (rows) print_row(c);
         if (json) fputs(separator, stdout), print_json(c);
