@@ -48,6 +48,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     text_size = size;
     json.count = 0;
+    kept_end = kept;
 #ifdef CONFIG
     static int fd = -1;
     static __typeof__(oci) blank_oci;
@@ -56,7 +57,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         blank_oci = oci;
     }
     oci = blank_oci;
-    kept_end = kept;
     if (ftruncate(fd, 0) < 0 || pwrite(fd, data, size, 0) != (ssize_t)size) abort();
     it = blank;
     it.want = (struct wanted){.name = "fuzz", .lib_dir = "/nowhere"};
