@@ -1729,36 +1729,28 @@ static int set_hostname(struct container *c) {
     return 0;
 }
 
-/* The number of a name of -u, and that of a user's group, in the container's own file of them:
- * plain text, which may say anything. passwd(5) */
-static void find_id(struct container *c, const char *file, const char *name, unsigned *id,
-                    unsigned *group) {
-    const size_t n = strlen(name);
-    char line[1024];
-    long long numbers[2] = {-1, 0};
-    FILE *f = fopen(file, "re");
-    while (f && numbers[0] < 0 && fgets(line, sizeof line, f)) {
-        const char *at =
-            strncmp(line, name, n) != 0 || line[n] != ':' ? NULL : strchr(line + n + 1, ':');
-        if (at) sscanf(at, ":%lld:%lld", &numbers[0], &numbers[1]);
-    }
-    if (f) fclose(f);
-    if (numbers[0] < 0 || numbers[0] >= IDS || numbers[1] < 0 || numbers[1] >= IDS) {
-        refuse(c, "-u: there is no '%s' in the container's %s", name, file);
-        give_up(c);
-    }
-    *id = (unsigned)numbers[0];
-    *group = (unsigned)numbers[1];
-}
-
+/* Who is meant by the names of -u says the container itself, whose files may say anything.
+ * passwd(5), group(5) */
 static void find_user(struct container *c) {
     struct wanted *w = &c->want;
-    gid_t own = 0, none;
-    if (w->user) find_id(c, "/etc/passwd", w->user, &w->uid, &own);
-    if (w->group && !*w->group) w->gid = own;
-    if (w->group && *w->group) find_id(c, "/etc/group", w->group, &w->gid, &none);
-    if (w->user && w->uid) memset(&w->capabilities[EFFECTIVE], 0, ALL_BUT_BOUNDING);
-    for (int i = 0; w->user && i < 3; i++) /* so that it can open /dev/stdout */
+    const bool own_group = w->group && !*w->group;
+    const struct passwd *user = NULL;
+    const struct group *group = NULL;
+    FILE *users = w->user ? fopen("/etc/passwd", "re") : NULL;
+    FILE *groups = w->group && !own_group ? fopen("/etc/group", "re") : NULL;
+    while (users && (user = fgetpwent(users)) != NULL && strcmp(user->pw_name, w->user) != 0) {
+    }
+    while (groups && (group = fgetgrent(groups)) != NULL && strcmp(group->gr_name, w->group) != 0) {
+    }
+    if (w->user && (!user || user->pw_uid >= IDS || user->pw_gid >= IDS))
+        refuse(c, "-u: there is no '%s' in the container's /etc/passwd", w->user), give_up(c);
+    if (w->group && !own_group && (!group || group->gr_gid >= IDS))
+        refuse(c, "-u: there is no '%s' in the container's /etc/group", w->group), give_up(c);
+    if (user) w->uid = user->pw_uid;
+    if (user && own_group) w->gid = user->pw_gid;
+    if (group) w->gid = group->gr_gid;
+    if (user && w->uid) w->capabilities[EFFECTIVE] = w->capabilities[PERMITTED] = 0;
+    for (int i = 0; user && i < 3; i++) /* so that it can open /dev/stdout */
         if (c->stdio[i] >= 0) must(c, fchown(c->stdio[i], w->uid, (gid_t)-1), "chown %d", i);
 }
 
