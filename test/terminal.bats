@@ -252,8 +252,8 @@ enter_container() { # [ROOTFS [OPTION...]]
   sees '^ready'
   kill -TERM "$(engine_of c1)"
   back_at_host 143
-  type_in 'clear; $CE $R c1 none sh -c "echo rea\"\"dy; exec sleep 1000"'
-  sees '^ready'
+  type_in 'clear; $CE $R c1 none sh -c "echo aga\"\"in; exec sleep 1000"'
+  sees '^again' # the first one's word may still stand there
   kill -HUP "$(engine_of c1)"
   back_at_host 129
 }
