@@ -4544,7 +4544,7 @@ static const char *oci_status(const struct container *c) {
     char frozen[4] = "";
     if (!runs(&c->made)) return "stopped";
     read_file(c->cgroup_fd, "cgroup.freeze", frozen, sizeof frozen);
-    return !c->made.started ? "created" : frozen[0] == '1' ? "paused" : "running";
+    return frozen[0] == '1' ? "paused" : !c->made.started ? "created" : "running";
 }
 
 /* What `state` prints and hooks read. */
@@ -4813,6 +4813,7 @@ static bool load_bundle(struct container *c) {
 /* Knock, and hear how it goes on. Returns the exit status. */
 static int start_created(struct container *c) {
     if (c->made.started) die("container %s has been started already", c->want.name);
+    if (strcmp(oci_status(c), "paused") == 0) die("container %s is paused", c->want.name);
     close_fd(&c->talk_fd);
     c->talk_fd = open_socket(keep(START, c->dir_fd), connect);
     if (c->talk_fd < 0) die("container %s cannot be started: %s", c->want.name, strerror(errno));

@@ -317,6 +317,20 @@ load oci
   fails state box
 }
 
+@test "oci: start: not of a created one that is paused, which can be started later" {
+  bundle "$(shell 'echo up')"
+  create box
+  rt pause box
+  is box paused
+  CE_TIMEOUT=5 fails -w paused start box
+  rt resume box
+  is box created
+  rt start box
+  wait_until 10 grep -q up "$T/box.out"
+  wait_until 10 is box stopped
+  rt delete box
+}
+
 @test "oci: exec: not in a created, a stopped, a paused or an unknown one" {
   printf '{ "cwd": "/", "args": ["true"], "user": { "uid": 0, "gid": 0 } }' >"$T/process.json"
   fails exec --process "$T/process.json" nobody
