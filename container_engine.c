@@ -1057,6 +1057,8 @@ static void remove_cgroup(struct container *c) {
         usleep(2000);
         if (i % 100 == 10 && start_program(c, find, "", -1) >= 0) await_program(c, WAIT_SECONDS);
     }
+    c->report.why[0] = '\0'; /* that of a moment in which it was busy */
+    if (access(c->made.cgroup, F_OK) == 0) refuse(c, "%s cannot be removed", c->made.cgroup);
 }
 
 /*

@@ -331,6 +331,24 @@ load oci
   rt delete box
 }
 
+@test "oci: delete: what dies slowly in its cgroup is no error" {
+  local cgroup i
+  ours || skip 'it is about a retry of ours'
+  bundle '.process.args = ["sleep", "1000"]'
+  for i in 1 2 3; do
+    create box
+    rt start box
+    cgroup=$(find "$LAB_CGROUP" -mindepth 1 -type d -name box)
+    # A process with memory takes a while to end.
+    head -c 600M /dev/zero | tail >/dev/null 3>&- &
+    printf '%s\n' "$!" >"$cgroup/cgroup.procs"
+    sleep 1
+    try -0 rt delete --force box
+    [[ -z $stderr && ! -e $cgroup ]]
+    wait "$!" || :
+  done
+}
+
 @test "oci: exec: not in a created, a stopped, a paused or an unknown one" {
   printf '{ "cwd": "/", "args": ["true"], "user": { "uid": 0, "gid": 0 } }' >"$T/process.json"
   fails exec --process "$T/process.json" nobody
