@@ -2033,6 +2033,7 @@ static int execute(struct container *c) {
 struct stream {
     int *from, *to;
     size_t start, end;
+    int error; /* why something could not be written */
     char data[8192];
 };
 
@@ -2055,11 +2056,11 @@ static void pump(struct stream *s, bool may_read, bool may_write) {
     } else if (may_write) {
         const size_t left = s->end - s->start;
         const ssize_t n = write(*s->to, s->data + s->start, left < PIPE_BUF ? left : PIPE_BUF);
-        if (n > 0)
-            s->start += (size_t)n;
-        else if (errno != EAGAIN && errno != EINTR)
-            s->start = s->end;
-        if (n < 0 && errno == EPIPE) close_end(s->from);
+        const bool lost = n < 0 && errno != EAGAIN && errno != EINTR;
+        if (n > 0) s->start += (size_t)n;
+        if (lost) s->start = s->end;
+        if (lost) s->error = errno;
+        if (lost && errno == EPIPE) close_end(s->from);
     }
 }
 
@@ -2202,6 +2203,9 @@ static int serve(struct container *c) {
     }
     close_fd(&c->log_fd);
     waitpid((pid_t)c->made.pid, &status, 0);
+    const int lost = c->want.detach || streams[OUTPUT].error == EPIPE ? 0 : streams[OUTPUT].error;
+    if (lost) warn("standard output: %s: some of it is lost", strerror(lost));
+    if (lost && status == 0) return ENGINE_FAILED; /* the program could not know */
     if (!WIFSIGNALED(status)) return WEXITSTATUS(status);
     if (WTERMSIG(status) == SIGKILL && read_use(c, "memory.events", "oom_kill") > 0) {
         warn("%s was killed: it needed more memory than its limit; see --memory", c->want.name);

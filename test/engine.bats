@@ -687,3 +687,14 @@ print(len(got), p.wait())' "$ENGINE" --rm "$ALPINE" c1 none cat
   try -0 ce --cpus max --memory max --pids max "$ALPINE" c1 none true
   [[ -z $stderr ]]
 }
+
+@test "engine: output that cannot be written is said, and is no success" {
+  to_full() { "$@" >/dev/full; }
+  try -125 to_full ce "$ALPINE" c1 none echo lost
+  [[ $stderr == *'standard output: No space left on device'* ]]
+  try -3 to_full ce "$ALPINE" c1 none sh -c 'echo lost; exit 3'
+  [[ $stderr == *'standard output: No space left on device'* ]]
+  to_nobody() { "$@" > >(:); }
+  try -0 to_nobody ce "$ALPINE" c1 none sh -c 'sleep 1; echo lost; exit 0'
+  [[ $stderr != *output* ]]
+}
