@@ -1751,7 +1751,7 @@ static void find_user(struct container *c) {
     if (user) w->uid = user->pw_uid;
     if (user && own_group) w->gid = user->pw_gid;
     if (group) w->gid = group->gr_gid;
-    if (user && w->uid) w->capabilities[EFFECTIVE] = w->capabilities[PERMITTED] = 0;
+    if (user && w->uid) memset(&w->capabilities[EFFECTIVE], 0, ALL_BUT_BOUNDING);
     for (int i = 0; user && i < 3; i++) /* so that it can open /dev/stdout */
         if (c->stdio[i] >= 0) must(c, fchown(c->stdio[i], w->uid, (gid_t)-1), "chown %d", i);
 }

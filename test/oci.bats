@@ -510,7 +510,8 @@ process() { # SCRIPT [FILTER]
 }
 
 @test "oci: exec: -e, -w and -u, as with our own containers, and over what a file says" {
-  started box '.process.env += ["A=old", "B=b"] | .process.user.additionalGids = [7]'
+  started box '.process.env += ["A=old", "B=b"] | .process.user.additionalGids = [7] |
+    .process.capabilities += { inheritable: ["CAP_CHOWN"], ambient: ["CAP_CHOWN"] }'
   try -0 rt exec -e A=1 --env C=c --cwd /tmp box sh -c 'pwd; echo $A $B $C; id -u; id -g; id -G'
   [[ $output == $'/tmp\n1 b c\n0\n0\n0 7' ]]
   # Whoever is not root has none of the container's capabilities.
