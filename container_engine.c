@@ -3497,7 +3497,9 @@ static void detach(struct container *c) {
         setsid(); /* out of reach of the terminal's signals */
         return;
     }
-    if (read(running[0], &byte, 1) == 1) exit(0); /* it has said so */
+    const ssize_t n = read(running[0], &byte, 1);
+    close(running[0]);
+    if (n == 1) exit(0); /* it has said so */
     waitpid(engine, &status, 0);
     exit(WIFEXITED(status) ? WEXITSTATUS(status) : ENGINE_FAILED);
 }
