@@ -870,6 +870,12 @@ static const char *cgroup_mount(void) {
     return found;
 }
 
+/* The engine wrote who it is, and no status when it ended; if nobody has the lock, it was killed.
+ * (One with a bundle has no engine: see Part V.) */
+static bool is_left(const struct made *m) {
+    return m->engine && m->status < 0 && !m->bundle[0];
+}
+
 /* Open the container's directory, or make it, and lock it. Returns 1 to be called again: the engine
  * of an earlier run, or somebody who deletes it, has the lock for another moment. */
 static int open_directory(struct container *c) {
@@ -886,7 +892,7 @@ static int open_directory(struct container *c) {
     else if (runs(&c->made) || (has_engine(&c->made) && !c->made.started))
         refuse(c, "a container named %s runs already", name);
     else
-        result = flock(c->dir_fd, LOCK_EX | LOCK_NB) == 0 ? 0 : 1;
+        result = flock(c->dir_fd, LOCK_EX | LOCK_NB) == 0 && !is_left(&c->made) ? 0 : 1;
     c->made.remove = c->fresh; /* what was there before stays, whatever becomes of us */
     if (result == 0) return 0;
     if (c->fresh) unlinkat(c->lib_fd, name, AT_REMOVEDIR);
@@ -2420,7 +2426,7 @@ static int remove_set_aside(struct container *c) {
 
 /* Where an engine was killed, walk the way back that it could not walk: its state has no status,
  * and nobody holds the lock of its directory. Under the host's lock, so what is to be removed is
- * only set aside. (One with a bundle has no engine: see Part V.) */
+ * only set aside. */
 static void sweep(struct container *c, const char *name) {
     static struct container left; /* large */
     struct made m;
@@ -2428,7 +2434,7 @@ static void sweep(struct container *c, const char *name) {
     const bool alone = fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0;
     const bool known = alone && read_state(&m, c->lib_fd, name) == 0;
     if (alone && !known) unlinkat(c->lib_fd, name, AT_REMOVEDIR); /* claimed, and no more: empty */
-    if (known && m.status < 0 && !m.bundle[0] && !has_engine(&m)) {
+    if (known && is_left(&m)) {
         left = blank;
         left.want.name = name;
         left.want.lib_dir = c->want.lib_dir;
@@ -2918,7 +2924,9 @@ static int delete_own(struct container *c) {
     if ((c->pid_fd >= 0 || has_engine(&c->made)) && !flags.force)
         die("container %s is running: stop it first, or use delete -f", c->want.name);
     kill_and_wait(c);
+    close_fd(&c->dir_fd); /* and our lock with it */
     need_lock(c);
+    sweep(c, c->want.name); /* if its engine was killed meanwhile */
     if (read_state(&now, c->lib_fd, c->want.name) == 0 && now.engine != c->made.engine &&
         has_engine(&now))
         die("container %s has been started again", c->want.name);
