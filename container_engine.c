@@ -1286,9 +1286,11 @@ static int write_own_file(struct container *c, const char *name) {
                  c->want.name);
     else if (read_name_servers(c, text, sizeof text) < 0)
         return -1;
-    int fd = openat(c->dir_fd, name, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0644);
-    const size_t length = strlen(text);
-    const bool done = fd >= 0 && write(fd, text, length) == (ssize_t)length &&
+    int fd = openat(c->dir_fd, name, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0644);
+    const ssize_t length = (ssize_t)strlen(text);
+    /* Cut last: a file that is emptied first is written to the disk at once by ext4. */
+    const bool done = fd >= 0 && write(fd, text, (size_t)length) == length &&
+                      ftruncate(fd, length) == 0 &&
                       fchown(fd, (uid_t)c->made.base, (gid_t)c->made.base) == 0;
     close_fd(&fd);
     return done ? 0 : fail(c, "write %s/%s/%s", c->want.lib_dir, c->want.name, name);
@@ -1362,7 +1364,6 @@ static int mount_overlay(struct container *c) {
         return -1;
     close_fd(&c->tree_fds[0]);
     c->tree_fds[0] = fd;
-    did(c, umount2("lower", DETACH), "umount2 lower MNT_DETACH"); /* the overlay holds it */
     if (fstatfs(fd, &f) < 0) return fail(c, "statfs of the overlay");
     if (!(f.f_flags & ST_RDONLY)) return 0;
     errno = ENOSPC; /* overlayfs says nothing when it cannot make its work directory */
@@ -1374,7 +1375,8 @@ static int mount_overlay(struct container *c) {
  *
  * First rootfs and volumes are opened, as detached mounts. Then we enter the child's mount
  * namespace, a copy of the host's, attach the rootfs to lower there, make the overlay, and come
- * back: on the host lower stays empty. Last, all these mounts go to the child as descriptors.
+ * back: on the host lower stays empty, and pivot detaches it with all that was the host's. Last,
+ * all these mounts go to the child as descriptors.
  */
 static int mount_layer(struct container *c) {
     const struct wanted *w = &c->want;
