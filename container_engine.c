@@ -870,12 +870,6 @@ static const char *cgroup_mount(void) {
     return found;
 }
 
-/* The engine wrote who it is, and no status when it ended; if nobody has the lock, it was killed.
- * (One with a bundle has no engine: see Part V.) */
-static bool is_left(const struct made *m) {
-    return m->engine && m->status < 0 && !m->bundle[0];
-}
-
 /* Open the container's directory, or make it, and lock it. Returns 1 to be called again: the engine
  * of an earlier run, or somebody who deletes it, has the lock for another moment. */
 static int open_directory(struct container *c) {
@@ -891,8 +885,10 @@ static int open_directory(struct container *c) {
         fail(c, "%s/%s/state", dir, name);
     else if (runs(&c->made) || (has_engine(&c->made) && !c->made.started))
         refuse(c, "a container named %s runs already", name);
-    else
-        result = flock(c->dir_fd, LOCK_EX | LOCK_NB) == 0 && !is_left(&c->made) ? 0 : 1;
+    else if (flock(c->dir_fd, LOCK_EX | LOCK_NB) < 0)
+        result = 1;
+    else /* what a killed engine left is swept first: somebody had the lock just then */
+        result = c->made.engine && c->made.status < 0 && !c->made.bundle[0];
     c->made.remove = c->fresh; /* what was there before stays, whatever becomes of us */
     if (result == 0) return 0;
     if (c->fresh) unlinkat(c->lib_fd, name, AT_REMOVEDIR);
@@ -1364,6 +1360,7 @@ static int mount_overlay(struct container *c) {
         return -1;
     close_fd(&c->tree_fds[0]);
     c->tree_fds[0] = fd;
+    did(c, umount2("lower", DETACH), "umount2 lower MNT_DETACH"); /* the overlay holds it */
     if (fstatfs(fd, &f) < 0) return fail(c, "statfs of the overlay");
     if (!(f.f_flags & ST_RDONLY)) return 0;
     errno = ENOSPC; /* overlayfs says nothing when it cannot make its work directory */
@@ -1375,8 +1372,7 @@ static int mount_overlay(struct container *c) {
  *
  * First rootfs and volumes are opened, as detached mounts. Then we enter the child's mount
  * namespace, a copy of the host's, attach the rootfs to lower there, make the overlay, and come
- * back: on the host lower stays empty, and pivot detaches it with all that was the host's. Last,
- * all these mounts go to the child as descriptors.
+ * back: on the host lower stays empty. Last, all these mounts go to the child as descriptors.
  */
 static int mount_layer(struct container *c) {
     const struct wanted *w = &c->want;
@@ -2428,7 +2424,7 @@ static int remove_set_aside(struct container *c) {
 
 /* Where an engine was killed, walk the way back that it could not walk: its state has no status,
  * and nobody holds the lock of its directory. Under the host's lock, so what is to be removed is
- * only set aside. */
+ * only set aside. (One with a bundle has no engine: see Part V.) */
 static void sweep(struct container *c, const char *name) {
     static struct container left; /* large */
     struct made m;
@@ -2436,7 +2432,7 @@ static void sweep(struct container *c, const char *name) {
     const bool alone = fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0;
     const bool known = alone && read_state(&m, c->lib_fd, name) == 0;
     if (alone && !known) unlinkat(c->lib_fd, name, AT_REMOVEDIR); /* claimed, and no more: empty */
-    if (known && is_left(&m)) {
+    if (known && m.status < 0 && !m.bundle[0]) {
         left = blank;
         left.want.name = name;
         left.want.lib_dir = c->want.lib_dir;
@@ -3508,10 +3504,12 @@ static void detach(struct container *c) {
         return;
     }
     const ssize_t n = read(running[0], &byte, 1);
+    if (n < 0) warn("cannot tell whether %s runs: %s", c->want.name, strerror(errno));
+    if (n < 0) kill(engine, SIGTERM);
     close(running[0]);
     if (n == 1) exit(0); /* it has said so */
     waitpid(engine, &status, 0);
-    exit(WIFEXITED(status) ? WEXITSTATUS(status) : ENGINE_FAILED);
+    exit(n == 0 && WIFEXITED(status) ? WEXITSTATUS(status) : ENGINE_FAILED);
 }
 
 /* Look at everything the user typed before anything is made; then walk. */
