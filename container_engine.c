@@ -1360,7 +1360,8 @@ static int mount_overlay(struct container *c) {
         return -1;
     close_fd(&c->tree_fds[0]);
     c->tree_fds[0] = fd;
-    did(c, umount2("lower", DETACH), "umount2 lower MNT_DETACH"); /* the overlay holds it */
+    /* The overlay holds it. Should we not come back from here, rm(1) must not find it. */
+    did(c, umount2("lower", DETACH), "umount2 lower MNT_DETACH");
     if (fstatfs(fd, &f) < 0) return fail(c, "statfs of the overlay");
     if (!(f.f_flags & ST_RDONLY)) return 0;
     errno = ENOSPC; /* overlayfs says nothing when it cannot make its work directory */
