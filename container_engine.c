@@ -2594,8 +2594,6 @@ static bool find_container(struct container *c, const char *name) {
     if (!runs(&c->made)) return true;
     c->pid_fd = sys_pidfd_open(c->made.pid);
     c->cgroup_fd = open(c->made.cgroup, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if ((c->pid_fd < 0 || c->cgroup_fd < 0) && runs(&c->made))
-        die("container %s: %s", name, strerror(errno));
     if (!runs(&c->made)) /* it has ended meanwhile, and the number may be another's */
         close_fd(&c->pid_fd), close_fd(&c->cgroup_fd);
     return true;
@@ -2611,6 +2609,8 @@ static void close_container(struct container *c) {
 static void need_container(struct container *c, const char *name, bool running) {
     if (!find_container(c, name))
         die("there is no container named %s: it does not exist; see container_engine list", name);
+    if ((c->pid_fd < 0 || c->cgroup_fd < 0) && runs(&c->made))
+        die("container %s: %s", name, strerror(errno));
     if (running && c->pid_fd < 0) die("container not running: %s is %s", name, describe(&c->made));
 }
 
