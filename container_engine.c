@@ -848,7 +848,8 @@ static _Noreturn void run_child(struct container *c) {
 
 /* ---- 5. The engine's steps --------------------------------------------------------------- */
 
-/* In Part II. runs: its first process is alive; has_engine: the engine that looks after it is. */
+/* In Part II. runs: its first process is alive; has_engine: the engine that looks after it is.
+ * sweep_others walks the way back of engines that were killed. */
 static int read_state(struct made *made, int lib_fd, const char *name),
     write_state(struct container *c), lock_host(struct container *c),
     sweep_others(struct container *c), take_address(struct container *c),
@@ -883,7 +884,7 @@ static int open_directory(struct container *c) {
         fail(c, "open %s/%s", dir, name);
     else if (read_state(&c->made, c->lib_fd, name) < 0 && errno != ENOENT)
         fail(c, "%s/%s/state", dir, name);
-    else if (runs(&c->made) || (has_engine(&c->made) && !c->made.started))
+    else if (runs(&c->made) || (c->made.status < 0 && has_engine(&c->made) && !c->made.started))
         refuse(c, "a container named %s runs already", name);
     else if (flock(c->dir_fd, LOCK_EX | LOCK_NB) < 0)
         result = 1;
@@ -1736,8 +1737,8 @@ static int set_hostname(struct container *c) {
     return 0;
 }
 
-/* Who is meant by the names of -u says the container itself, whose files may say anything.
- * passwd(5), group(5) */
+/* Who is meant by the names of -u says the container itself, whose files may say anything. (Step
+ * exec closes them.) passwd(5), group(5) */
 static void find_user(struct container *c) {
     struct wanted *w = &c->want;
     const bool own_group = w->group && !*w->group;
@@ -3129,14 +3130,15 @@ static const struct option {
     /* OCI */
     {"--root", "DIR", "global", &it.want.lib_dir}, {"--log", "FILE", "global", &flags.log},
     {"--log-format", "text|json", "global", &flags.log_format},
-    {"--debug", NULL, "global", &flags.ignored}, {"--bundle -b", "DIR", "run create", &flags.bundle},
+    {"--debug", NULL, "global", &flags.ignored},
+    {"--bundle -b", "DIR", "run create", &flags.bundle},
     {"--pid-file", "FILE", "run create exec", &flags.pid_file},
     {"--console-socket", "FILE", "run create exec", &flags.console_socket},
     {"--no-pivot", NULL, "run create", &it.want.chroot},
     {"--preserve-fds", "N", "run create exec", &it.want.kept_fds, NULL, take_whole},
     {"--process", "FILE", "exec", &flags.process}, {"-d --detach", NULL, "exec", &it.want.detach},
-    {"--resources", "FILE", "update", NULL, NULL, take_resources}, {"-a --all", NULL, "kill", &flags.all},
-    {"--format", "json|table", "ps", &flags.format},
+    {"--resources", "FILE", "update", NULL, NULL, take_resources},
+    {"-a --all", NULL, "kill", &flags.all}, {"--format", "json|table", "ps", &flags.format},
 };
 
 /* What others have, and this has not: what to do instead. */
@@ -3776,7 +3778,8 @@ static void leave_out(struct wanted *w) {
     for (struct mount *m = w->mounts; m->type && w->users == OFF; m++) /* the host's root may */
         if (strcmp(m->type, "devpts") == 0 && m[-1].type[0] == 'r') /* use the host's terminals */
             *m = (struct mount){"rbind", "/dev/pts", "/dev/pts"};
-    if (flags.all_capabilities) memset(w->capabilities, 0xff, 3 * sizeof *w->capabilities);
+    for (int i = BOUNDING; flags.all_capabilities && i <= PERMITTED; i++)
+        w->capabilities[i] = UINT64_MAX;
 }
 
 /* ==== Part V: The OCI face ================================================================ */

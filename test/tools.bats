@@ -102,7 +102,8 @@ END
   [[ -n $(type -P valgrind) || ${MUST_WORK-} == 1 ]] || skip 'valgrind is not installed'
   # (Closed inside, or bats could not say that it failed.)
   # shellcheck disable=SC2016  # the inner shell expands it
-  local command check=(lab sh -c 'exec "$@" 3>&- 4>&-' sh valgrind -q --track-fds=yes --leak-check=full --show-leak-kinds=all
+  local command check=(lab sh -c 'exec "$@" 3>&- 4>&-' sh valgrind -q
+    --track-fds=yes --leak-check=full --show-leak-kinds=all
     --errors-for-leak-kinds=all --error-exitcode=99 --log-file="$T/valgrind")
   try -3 ce "$ALPINE" c2 none sh -c 'exit 3'
   start_idle c1 192.168.1.2
