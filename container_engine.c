@@ -71,6 +71,7 @@
 #include <ftw.h>
 #include <grp.h>
 #include <limits.h>
+#include <link.h>
 #include <linux/audit.h>
 #include <linux/capability.h>
 #include <linux/ethtool.h>
@@ -2178,6 +2179,17 @@ static bool relay(struct container *c, struct stream *streams, int milliseconds)
     return true;
 }
 
+/* With -d we wait for long, and need little of our code and constants any more: what is needed the
+ * kernel reads in again. dl_iterate_phdr(3), madvise(2) */
+static int give_back(struct dl_phdr_info *object, size_t size, void *unused) {
+    const ElfW(Phdr) *p = object->dlpi_phdr, *end = p + object->dlpi_phnum;
+    (void)size, (void)unused;
+    for (; p < end; p++)
+        if (p->p_type == PT_LOAD && !(p->p_flags & PF_W))
+            madvise((void *)(object->dlpi_addr + p->p_vaddr), p->p_memsz, MADV_DONTNEED);
+    return 0;
+}
+
 /* Until the program has ended, and all that it wrote is passed on; after a signal nobody waits for
  * a reader that is slow. Returns the exit status for the shell. */
 static int serve(struct container *c) {
@@ -2196,6 +2208,7 @@ static int serve(struct container *c) {
         streams[INPUT].from = &c->ours[0]; /* closed */
         streams[OUTPUT].to = &c->log_fd;
         turn_log(c);
+        dl_iterate_phdr(give_back, NULL);
     }
     while (!c->ended) relay(c, streams, -1);
     set_terminal(false);
