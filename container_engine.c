@@ -2510,21 +2510,22 @@ static const char *owner_of(struct container *c, const char *address) {
 
 /* The address becomes ours; auto is the lowest one that is free. */
 static int take_address(struct container *c) {
-    const char *address = c->want.address;
-    struct in_addr a;
-    if (inet_pton(AF_INET, address, &a) == 1) {
-        if (lock_address(c, ntohl(a.s_addr)) == 0) return 0;
-        if (errno != EADDRINUSE) return fail(c, "lock the address %s", address);
-        const char *owner = owner_of(c, address); /* which sets errno */
-        return refuse(c, "address %s is in use by container %s", address, owner);
+    const char *asked = c->want.address, *bridge = c->want.bridge;
+    struct in_addr a, gateway = {0};
+    const bool chosen = inet_pton(AF_INET, asked, &a) == 1;
+    inet_pton(AF_INET, c->want.gateway, &gateway);
+    const uint32_t own = ntohl(gateway.s_addr), hosts = (uint32_t)(0xffffffffULL >> c->want.prefix);
+    const uint32_t first = chosen ? ntohl(a.s_addr) : (own & ~hosts) + 1,
+                   last = chosen ? first : (own | hosts) - 1;
+    for (uint32_t n = first; n <= last; n++) {
+        a.s_addr = htonl(n);
+        if (n == own) continue;
+        if (lock_address(c, n) == 0) return c->want.address = keep("%s", inet_ntoa(a)), 0;
+        if (errno != EADDRINUSE) return fail(c, "lock the address %s", inet_ntoa(a));
     }
-    inet_pton(AF_INET, c->want.gateway, &a);
-    const uint32_t own = ntohl(a.s_addr), hosts = (uint32_t)(0xffffffffULL >> c->want.prefix);
-    uint32_t n = (own & ~hosts) + 1;
-    while (n < (own | hosts) && (n == own || lock_address(c, n) < 0)) n++;
-    if (n >= (own | hosts)) return refuse(c, "no address is free on %s", c->want.bridge);
-    c->want.address = keep("%s", inet_ntoa((struct in_addr){htonl(n)}));
-    return 0;
+    if (!chosen) return refuse(c, "no address is free on %s", bridge);
+    const char *owner = owner_of(c, asked); /* which sets errno */
+    return refuse(c, "address %s is in use by container %s", asked, owner);
 }
 
 /* ---- What a command is asked, and about whom ---------------------------------------------- */
