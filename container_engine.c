@@ -3670,8 +3670,7 @@ int main(int argc, char **argv) {
 
 /* ---- --explain and --step ---------------------------------------------------------------- */
 
-/* What is told of a call begins with the name of its man page. Commands that do the same, if they
- * have another name. */
+/* Commands that do the same as a call, whose name is that of its man page, if theirs is another. */
 /* clang-format off */
 static const char *const commands_for[][2] = {
     {"capset", "setpriv --bounding-set"}, {"clone3", "unshare --fork"}, {"setns", "nsenter"},
@@ -3684,20 +3683,19 @@ static const char *const commands_for[][2] = {
 
 /* The command to look with, with the real name in place of one of these words. */
 static const char *fill_in(const struct container *c, const char *look) {
-    const char *const names[][2] = {{"PID", c->made.pid ? keep("%lld", c->made.pid) : "PID"},
-                                    {"DIR", keep("%s/%s", c->want.lib_dir, c->want.name)},
-                                    {"CGROUP", c->made.cgroup},
-                                    {"BRIDGE", c->want.bridge}};
+    const char *const as[][2] = {{"PID", c->made.pid ? keep("%lld", c->made.pid) : "PID"},
+                                 {"DIR", keep("%s/%s", c->want.lib_dir, c->want.name)},
+                                 {"CGROUP", c->made.cgroup},
+                                 {"BRIDGE", c->want.bridge}};
     const char *at = NULL;
     size_t i = 0;
-    while (i < COUNT(names) && (at = strstr(look, names[i][0])) == NULL) i++;
-    if (!at) return look;
-    return keep("%.*s%s%s", (int)(at - look), look, names[i][1], at + strlen(names[i][0]));
+    while (i < COUNT(as) && (at = strstr(look, as[i][0])) == NULL) i++;
+    return at ? keep("%.*s%s%s", (int)(at - look), look, as[i][1], at + strlen(as[i][0])) : look;
 }
 
-/* A call, with the arguments it was made with, the kernel's answer, and where to read; in one
- * write, for two processes tell. Or (NULL) a step begins: who acts, its number and name, what it
- * does. With --step, Enter goes on and q ends it; a command to look with is shown meanwhile. */
+/* A call, with the arguments it was made with, the kernel's answer, and where to read. Or (NULL) a
+ * step begins: who acts, its number and name, what it does. With --step, Enter goes on and q ends
+ * it; what the other process has to tell waits meanwhile. lockf(3) */
 static int tell(struct container *c, const char *call, long result) {
     static int terminal_fd = -1; /* the child has it from us */
     const bool inside = c->steps == c->child_steps;
@@ -3706,26 +3704,29 @@ static int tell(struct container *c, const char *call, long result) {
     char self[16] = "", answer = '\n', last = '\n';
     if (!c->step) return 0; /* before the first */
     while (strcmp(s->name, c->step) != 0) s++;
+    if (flags.step && terminal_fd < 0) terminal_fd = open("/dev/tty", O_RDWR | O_CLOEXEC);
+    if (flags.step && terminal_fd < 0) return refuse(c, "--step: a terminal is needed");
+    lockf(terminal_fd, F_LOCK, 0);
     if (call) {
-        const char *name = keep("%.*s", (int)strcspn(call, " "), call), *same = "";
-        const char *const *command = FIND(commands_for, name);
-        if (command) same = keep(", %s", command[1]);
-        const char *why = result < 0 ? strerror((int)-result) : keep("%ld", result);
-        dprintf(STDERR_FILENO, "%-9s   %-60s # %s(%d)%s\n", inside ? "container" : "host",
-                result ? keep("%s = %s", call, why) : call, name, strcmp(name, "ip") ? 2 : 8, same);
-        return 0;
+        const char *name = keep("%.*s", (int)strcspn(call, " "), call),
+                   *why = result < 0 ? strerror((int)-result) : keep("%ld", result);
+        const char *const *same = FIND(commands_for, name);
+        dprintf(STDERR_FILENO, "%-9s   %-60s # %s(%d)%s%s\n", inside ? "container" : "host",
+                result ? keep("%s = %s", call, why) : call, name, strcmp(name, "ip") ? 2 : 8,
+                same ? ", " : "", same ? same[1] : "");
+    } else {
+        if (inside && c->made.pid == 0 && readlink("/proc/self", self, sizeof self - 1) > 0)
+            c->made.pid = atoll(self); /* as long as /proc is the host's */
+        dprintf(STDERR_FILENO, "%s%-9s %s%td %-8s %s%s\n", colour, inside ? "CONTAINER" : "HOST",
+                c->back ? "back " : "", s - c->steps + 1, s->name,
+                c->back ? "undoes what the step made" : s->about, *colour ? "\033[0m" : "");
     }
-    if (inside && c->made.pid == 0 && readlink("/proc/self", self, sizeof self - 1) > 0)
-        c->made.pid = atoll(self); /* as long as /proc is the host's */
-    dprintf(STDERR_FILENO, "%s%-9s %s%td %-8s %s%s\n", colour, inside ? "CONTAINER" : "HOST",
-            c->back ? "back " : "", s - c->steps + 1, s->name,
-            c->back ? "undoes what the step made" : s->about, *colour ? "\033[0m" : "");
-    if (!flags.step || c->back) return 0;
-    if (terminal_fd < 0) terminal_fd = open("/dev/tty", O_RDONLY | O_CLOEXEC);
-    if (terminal_fd < 0) return fail(c, "--step: a terminal is needed");
-    dprintf(STDERR_FILENO, "%10slook from another terminal: %s\n%10sEnter: go on; q: walk back ",
-            "", fill_in(c, s->look), "");
-    while (read(terminal_fd, &last, 1) == 1 && last != '\n') answer = last;
+    if (!call && flags.step && !c->back) {
+        dprintf(STDERR_FILENO, "%10slook from another terminal: %s\n", "", fill_in(c, s->look));
+        dprintf(STDERR_FILENO, "%10sEnter: go on; q: walk back ", "");
+        while (read(terminal_fd, &last, 1) == 1 && last != '\n') answer = last;
+    }
+    lockf(terminal_fd, F_ULOCK, 0);
     return answer == 'q' ? refuse(c, "ended by q") : 0;
 }
 
@@ -3736,23 +3737,22 @@ static int tell(struct container *c, const char *call, long result) {
 #define NO(variable)   .at = &(variable), .size = sizeof(variable)
 #define YES(flag_here) NO(flag_here), .byte = true
 static const struct wall {
-    const char *name, *without;
+    const char *name, *without, *place;
     uint64_t flag;
-    const char *place;
     void *at;
     size_t size;
     int byte;
 } walls[] = {
-    {"pid", "it sees, and can signal, the host's processes", CLONE_NEWPID, "/proc"},
-    {"net", "it has the host's network", CLONE_NEWNET, "/sys"},
-    {"uts", "it has the host's name", CLONE_NEWUTS},
-    {"ipc", "it shares System V IPC and message queues", CLONE_NEWIPC, "/dev/mqueue"},
-    {"user", "root inside is root outside", CLONE_NEWUSER, NO(it.want.users)},
-    {"cgroup", "it sees the host's cgroups", CLONE_NEWCGROUP, "/sys/fs/cgroup"},
+    {"pid", "it sees, and can signal, the host's processes", "/proc", CLONE_NEWPID},
+    {"net", "it has the host's network", "/sys", CLONE_NEWNET},
+    {"uts", "it has the host's name", NULL, CLONE_NEWUTS},
+    {"ipc", "it shares System V IPC and message queues", "/dev/mqueue", CLONE_NEWIPC},
+    {"user", "root inside is root outside", NULL, CLONE_NEWUSER, NO(it.want.users)},
+    {"cgroup", "it sees the host's cgroups", "/sys/fs/cgroup", CLONE_NEWCGROUP},
     {"pivot", "only chroot(2): root can walk out of it", YES(it.want.chroot)},
-    {"proc", "it has the host's /proc", 0, "/proc"},
+    {"proc", "it has the host's /proc", "/proc"},
     {"masks", "the whole machine's settings can be read and written", NO(it.want.masked)},
-    {"devices", "it has the host's /dev", 0, "/dev"},
+    {"devices", "it has the host's /dev", "/dev"},
     {"caps", "root inside has all capabilities", YES(flags.all_capabilities)},
     {"seccomp", "no system call is filtered", NO(flags.filter)},
     {"limits", "nothing bounds its time, memory and processes", NO(it.want.settings)},

@@ -360,10 +360,11 @@ waits_at() { # STEP
   type_in ''
   waits_at clone
   sees 'look from another terminal: lsns -p PID' # there is none yet; a 0 would be all of the host's
-  for n in {1..40}; do # more than there are steps: two may ask at once
+  for n in {1..40}; do # more than there are steps
     ! on_screen '^walked' || break
+    sleep 0.3 # time for the other process to ask, too, if it could
+    ! on_screen 'walk back +(HOST|CONTAINER|host|container)' || { sees nothing; return 1; }
     press Enter
-    sleep 0.2
   done
   sees '^walked'
   at_tmux send-keys C-u
