@@ -939,7 +939,7 @@ static int write_claim(struct container *c) {
     snprintf(path, sizeof path, "%s/cgroup.events", m->cgroup); /* ours would be killed with it */
     if (!w->bundle && read_file(AT_FDCWD, path, events, sizeof events) > 0 &&
         strstr(events, "populated 1"))
-        return refuse(c, "a container named %s runs already, below another --root", w->name);
+        return refuse(c, "a container named %s runs already, with another " LIB_DIR, w->name);
     return write_state(c) == 0 ? 0 : fail(c, "write %s/%s/state", w->lib_dir, w->name);
 }
 
@@ -3582,6 +3582,8 @@ static int run(struct container *c, char **argv) {
         return strcmp(flags.verb, "create") == 0 ? oci_create(c, argv) : oci_run(c, argv);
     if (!argv[0])
         die("<rootfs> <name> <ip>|auto|none is needed, or a command such as list; see --help");
+    if (strcmp(c->want.lib_dir, LIB_DIR) != 0) /* two would have one cgroup and one address */
+        die("option --root: only for a container with a bundle; the others are in " LIB_DIR);
     const char *rootfs = realpath(argv[0], NULL);
     int fd = rootfs ? open(rootfs, O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
     if (fd < 0)

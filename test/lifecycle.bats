@@ -1249,13 +1249,22 @@ said_times() { # COUNT NAME WORD
   change_state c1 "s/^start=.*/start=$(cut -d ' ' -f 22 "/proc/$init/stat")/"
 }
 
-@test "lifecycle: a name that runs below another --root is refused, and goes on" {
+@test "lifecycle: a name that runs with another directory of all containers is refused, and goes on" {
+  local other=$BATS_TEST_TMPDIR/other
   up "$ALPINE" c1 none
-  refuses 'another --root' ce --root "$BATS_TEST_TMPDIR/other" "$ALPINE" c1 none true
-  [[ -z $(ls -A "$BATS_TEST_TMPDIR/other") ]]
+  mkdir "$other"
+  # shellcheck disable=SC2016
+  refuses 'another /var/lib' lab unshare -m sh -c 'mount --bind "$1" /var/lib/container_engine
+    shift; exec "$@"' - "$other" "$ENGINE" "$ALPINE" c1 none true
+  [[ -z $(ls -A "$other") ]]
   try -0 ce exec c1 true
   try -0 ce stop c1
-  try -0 ce --root "$BATS_TEST_TMPDIR/other" "$ALPINE" c1 none true
+}
+
+@test "lifecycle: --root is refused for a container without a bundle: one place knows all addresses" {
+  refuses '--root: only for a container with a bundle' \
+    ce --root "$BATS_TEST_TMPDIR/other" "$ALPINE" c1 none true
+  refuses 'there is no container named c1' ce --root "$BATS_TEST_TMPDIR/other" start c1
 }
 
 @test "lifecycle: state files that are rubbish crash nobody" {
