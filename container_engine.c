@@ -639,8 +639,9 @@ static pid_t fork_into(uint64_t namespace_flags, int cgroup_fd) {
     return (pid_t)syscall(SYS_clone3, &a, sizeof a);
 }
 
-/* The new process of start_program, which borrows our memory until exec. In the network namespace
- * no interface made from now on believes IPv6 router advertisements (CVE-2020-13401). */
+/* The new process of start_program, which borrows our memory until exec. No interface made in the
+ * network namespace from now on has IPv6, as docker's: nobody believes router advertisements there
+ * (CVE-2020-13401), and a start sends nothing to all other containers of the bridge. */
 static int exec_program(void *program) {
     const struct program *p = program;
     sigset_t none;
@@ -649,7 +650,7 @@ static int exec_program(void *program) {
     signal(SIGPIPE, SIG_DFL);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (p->netns_fd >= 0 && setns(p->netns_fd, CLONE_NEWNET) < 0) return ENGINE_FAILED;
-    if (p->netns_fd >= 0) write_file(AT_FDCWD, "/proc/sys/net/ipv6/conf/default/accept_ra", "0");
+    if (p->netns_fd >= 0) write_file(AT_FDCWD, "/proc/sys/net/ipv6/conf/default/disable_ipv6", "1");
     if (dup2(p->input_fd, 0) < 0 || dup2(p->output_fd, 1) < 0 || dup2(p->output_fd, 2) < 0)
         return ENGINE_FAILED;
     execvpe(p->path ? p->path : p->argv[0], p->argv, p->environment ? p->environment : environ);

@@ -805,8 +805,8 @@ unshare: Operation not permitted' ]]
 }
 
 @test "escape: a router advertisement of one container does not change another's routes" {
-  local id accept=/proc/sys/net/ipv6/conf/eth0/accept_ra
-  lab test -e "${accept/eth0/lo}" || skip 'this kernel has no IPv6'
+  local id addresses
+  lab test -e /proc/sys/net/ipv6 || skip 'this kernel has no IPv6'
   for R in "${ROOTS[@]}"; do
     OPTIONS=(--seccomp off)
     start c1 "$ENGINE" --rm "$R" c1 192.168.1.2 /attack idle
@@ -815,10 +815,10 @@ unshare: Operation not permitted' ]]
     try -0 ce "$R" "${R##*/}" 192.168.1.3 /attack advertise 3
     [[ $output =~ sent\ [1-9] ]]
     try -0 lab ip -n c1 -6 route show default
-    echo "accept_ra: $(lab ip netns exec c1 cat "$accept")"
+    addresses=$(lab ip -n c1 -6 -o addr show dev eth0)
     kill -TERM "$id"
     ended "$id"
-    [[ -z $output ]]
+    [[ -z $output && -z $addresses ]]
   done
 }
 

@@ -15,8 +15,11 @@
 #include <linux/sched.h>
 #include <linux/seccomp.h>
 #include <mqueue.h>
+#include <net/ethernet.h>
 #include <net/if.h>
 #include <netinet/icmp6.h>
+#include <netinet/ip6.h>
+#include <netpacket/packet.h>
 #include <sched.h>
 #include <signal.h>
 #include <stddef.h>
@@ -345,19 +348,33 @@ static int groups(char **a) {
     for (;;) pause();
 }
 
-/* advertise SECONDS: tell all on the link, and so the host, that we are the way to the internet. */
+/* advertise SECONDS: tell all on the link, and so the host, that we are the way to the internet. It
+ * takes a packet socket, for eth0 has no IPv6. RFC 4861, 4.2 */
 static int advertise(char **a) {
-    struct nd_router_advert us = {.nd_ra_type = ND_ROUTER_ADVERT,
-                                  .nd_ra_router_lifetime = htons(1800)};
-    const unsigned eth0 = if_nametoindex("eth0");
-    struct sockaddr_in6 all = {.sin6_family = AF_INET6, .sin6_scope_id = eth0};
-    const int hops = 255, fd = socket(AF_INET6, SOCK_RAW, IPPROTO_ICMPV6);
+    struct {
+        struct ip6_hdr ip;
+        struct nd_router_advert us;
+    } packet = {{.ip6_src = {{{0xfe, 0x80, [15] = 66}}}, .ip6_dst = {{{0xff, 2, [15] = 1}}}},
+                {.nd_ra_type = ND_ROUTER_ADVERT, .nd_ra_router_lifetime = htons(1800)}};
+    const struct sockaddr_ll all = {.sll_family = AF_PACKET,
+                                    .sll_protocol = htons(ETH_P_IPV6),
+                                    .sll_ifindex = (int)if_nametoindex("eth0"),
+                                    .sll_halen = 6,
+                                    .sll_addr = {0x33, 0x33, 0, 0, 0, 1}};
+    const int fd = socket(AF_PACKET, SOCK_DGRAM, 0);
+    uint16_t words[sizeof packet / 2];
+    uint32_t sum = htons(sizeof packet.us) + htons(IPPROTO_ICMPV6); /* and the addresses */
     int sent = 0;
-    inet_pton(AF_INET6, "ff02::1", &all.sin6_addr);
-    if (setsockopt(fd, IPPROTO_IPV6, IPV6_MULTICAST_HOPS, &hops, sizeof hops) < 0)
-        return say(STOPPED, "socket");
-    for (int i = 0; i < atoi(a[0]) * 10; i++, usleep(100000)) /* our address needs its second */
-        sent += sendto(fd, &us, sizeof us, 0, (struct sockaddr *)&all, sizeof all) > 0;
+    memcpy(words, &packet, sizeof words);
+    for (size_t i = 4; i < sizeof words / 2; i++) sum += words[i];
+    sum = (sum & 0xffff) + (sum >> 16);
+    packet.us.nd_ra_cksum = (uint16_t) ~((sum & 0xffff) + (sum >> 16));
+    packet.ip.ip6_vfc = 6 << 4;
+    packet.ip.ip6_plen = htons(sizeof packet.us);
+    packet.ip.ip6_nxt = IPPROTO_ICMPV6;
+    packet.ip.ip6_hlim = 255;
+    for (int i = 0; i < atoi(a[0]) * 10; i++, usleep(100000)) /* a bridge passes them from now on */
+        sent += sendto(fd, &packet, sizeof packet, 0, (const void *)&all, sizeof all) > 0;
     printf("sent %d\n", sent);
     return sent ? WORKED : STOPPED;
 }
