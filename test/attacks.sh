@@ -204,7 +204,7 @@ main() {
   trap 'rm -rf "$tmp"' EXIT
   chmod 755 "$tmp"
   build "$tmp"
-  "$REPO/test/vm.sh" --timeout 1200 "$REPO/test/attacks.sh" --inside "$tmp" "$@"
+  "$REPO/test/vm.sh" --again --timeout 1200 "$REPO/test/attacks.sh" --inside "$tmp" "$@"
 }
 
 main "$@"

@@ -439,7 +439,7 @@ main() {
   else
     [[ ${1-} != short ]] || { export CE_LINES=${CE_LINES:-$SHORT} && shift; }
     (($#)) || set -- podman containerd docker
-    test/vm.sh --timeout 4800 -- test/clients.sh inside "$@"
+    test/vm.sh --again --timeout 4800 -- test/clients.sh inside "$@"
   fi
 }
 

@@ -215,7 +215,7 @@ main() {
   # shellcheck source=inputs.bash
   source "$REPO/test/inputs.bash"
   ensure_inputs
-  "$REPO/test/vm.sh" --timeout "${CE_GRADE_SECONDS:-600}" "$REPO/test/grade.sh" --in-vm "${files[@]}"
+  "$REPO/test/vm.sh" --again --timeout "${CE_GRADE_SECONDS:-600}" "$REPO/test/grade.sh" --in-vm "${files[@]}"
 }
 
 main "$@"

@@ -578,7 +578,7 @@ workdir=$0/work" overlay /var/lib/container_engine; shift; exec "$@"' "$DIR" "$A
 
 # The VM's root is 9p, with a tmpfs over it. Its disk is ext4, where users can be mapped since 5.19.
 in_vm() { # KERNEL
-  "$REPO/test/vm.sh" --timeout 300 --kernel "$1" bash -c '
+  "$REPO/test/vm.sh" --again --timeout 300 --kernel "$1" bash -c '
     try() { "$@" 2>&1; echo "status $?"; }
     "$2/env.sh" set >/dev/null
     echo "kernel $(uname -r)"

@@ -35,7 +35,7 @@ run_bats() { # WHERE FILE...
   printf '# %s: %s\n' "$where" "$*"
   case $where in
     here) env --default-signal=INT,QUIT,HUP bats --formatter tap "$@" ;; # a background job ignores them
-    vm) CE_SLOW=10 test/vm.sh --timeout 3000 bats --formatter tap "$@" ;;
+    vm) CE_SLOW=10 test/vm.sh --again --timeout 3000 bats --formatter tap "$@" ;;
   esac | tee -a "$tap" || status=$?
   ((status <= 1)) ||
     printf 'not ok 0 %s: ended with status %s\n' "$where" "$status" | tee -a "$tap"

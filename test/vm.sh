@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # vm.sh: run one command in a throw-away virtual machine that is a plain cgroup-v2 host.
 #
-#   test/vm.sh [--kernel SUITE] [--cpus N] [--memory MB] [--timeout S] [--] COMMAND [ARG...]
+#   test/vm.sh [--again] [--kernel SUITE] [--cpus N] [--memory MB] [--timeout S] [--] COMMAND [ARG...]
 #
 # The engine wants a host whose cgroup controllers are all in cgroup v2. Many machines are not
 # like that, and a test must not rearrange the machine it runs on. So qemu boots a Debian kernel
@@ -17,7 +17,9 @@
 #     network             lo, and no card: nothing can get out
 #
 # COMMAND runs as root, without input; its output, errors and exit status are ours. 124: it took
-# longer than --timeout, 125: the VM itself failed. Nothing it writes ever reaches this machine.
+# longer than --timeout (some time before, the VM tells what runs), 125: the VM itself failed, or
+# stood still for two minutes, which is no verdict about COMMAND: --again then boots another one, and
+# prints the output of the one that counts at its end. Nothing it writes ever reaches this machine.
 # Handed through: CE_*, BATS_*, MUST_WORK, CI, ENGINE, TERM and PATH. CE_DISK names the disk.
 #
 # SUITE is the Debian release whose kernel is booted: bullseye (5.10), bookworm (6.1, the default),
@@ -27,7 +29,7 @@
 set -euo pipefail
 PATH=$PATH:/usr/sbin:/sbin # a user who is not root can run a VM as well
 
-suite=bookworm cpus=2 memory=2048 limit=0 tmp='' qemu=''
+suite=bookworm cpus=2 memory=2048 limit=0 tmp='' qemu='' watch=''
 cache=${CE_CACHE:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/container_engine}
 
 die() { printf 'vm.sh: %s\n' "$*" >&2 && exit 125; }
@@ -191,9 +193,9 @@ mount --bind var/lib/ce-disk/container_engine var/lib/container_engine
 mount --make-rshared /vm
 [ "$(date +%s)" -ge "$now" ] || date -s "@$now" >/dev/null
 hostname vm; ip link set lo up
-until ls dev | grep -q 'vport.*p3'; do sleep 0.02; done
-for port in 1 2 3; do ln -s "$(echo /vm/dev/vport*p$port | cut -c 4-)" "run/vm/port$port"; done
-mkfifo run/vm/out run/vm/err
+until ls dev | grep -q 'vport.*p4'; do sleep 0.02; done
+for port in 1 2 3 4; do ln -s "$(echo /vm/dev/vport*p$port | cut -c 4-)" "run/vm/port$port"; done
+mkfifo run/vm/out run/vm/err run/vm/never
 cp /start run/vm/
 exec switch_root /vm /bin/bash /run/vm/start
 INIT
@@ -204,11 +206,23 @@ INIT
 write_start() {
   handed_through
   printf 'export HOME=/root CE_DISK=/var/lib/ce-disk\n'
-  printf 'cat /run/vm/out >/run/vm/port1 & cat /run/vm/err >/run/vm/port2 &\n'
+  printf 'limit=%d\n' "$limit"
+  cat <<'START'
+cat /run/vm/out >/run/vm/port1 & cat /run/vm/err >/run/vm/port2 &
+readers=$(jobs -p)
+while ! read -rt 5 <>/run/vm/never; do echo; done >/run/vm/port4 & # it beats; without a fork
+tell_what_runs() {
+  local process words
+  for process in /proc/[0-9]*; do
+    words=$(tr '\0' ' ' <"$process/cmdline")
+    [[ -z $words ]] || echo "vm.sh: runs: $words: $(<"$process/wchan") $(<"$process/syscall")"
+  done
+}
+((!limit)) || (sleep $((limit * 4 / 5)) && tell_what_runs >/run/vm/err) 2>/dev/null &
+START
   printf '(cd %q && exec -- %s) </dev/null >/run/vm/out 2>/run/vm/err\n' "$PWD" "${*@Q}"
   cat <<'START'
 status=$?
-readers=$(jobs -p)
 (sleep 1; kill $readers) 2>/dev/null & # for a process left behind that holds the pipes open
 wait $readers 2>/dev/null
 echo "$status" >/run/vm/port3
@@ -226,8 +240,9 @@ start_vm() {
   (cd "$tmp" && printf 'init\nstart\n' | "$kernel/busybox" cpio -o -H newc 2>/dev/null) |
     cat "$kernel/initrd" - >"$tmp/initrd"
   truncate -s 4G "$tmp/disk" && mkfs.ext4 -q -F -O ^has_journal "$tmp/disk"
-  exec {disk}<>"$tmp/disk" {initrd}<"$tmp/initrd" {log}<>"$tmp/log" \
-    {out}<>"$tmp/out" {err}<>"$tmp/err" {end}<>"$tmp/end"
+  mkfifo "$tmp/never"
+  exec {never}<>"$tmp/never" {disk}<>"$tmp/disk" {initrd}<"$tmp/initrd" {log}<>"$tmp/log" \
+    {out}<>"$tmp/out" {err}<>"$tmp/err" {end}<>"$tmp/end" {beat}<>"$tmp/beat"
   rm -rf "$tmp"
   setpriv --pdeathsig KILL "$program" -accel "$acceleration" -machine "$machine" -cpu max \
     -smp "$cpus" -m "$memory" -nodefaults -no-user-config -no-reboot -display none \
@@ -240,8 +255,22 @@ start_vm() {
     -chardev "file,id=out,path=/proc/self/fd/$out" -device virtserialport,nr=1,chardev=out \
     -chardev "file,id=err,path=/proc/self/fd/$err" -device virtserialport,nr=2,chardev=err \
     -chardev "file,id=end,path=/proc/self/fd/$end" -device virtserialport,nr=3,chardev=end \
+    -chardev "file,id=beat,path=/proc/self/fd/$beat" -device virtserialport,nr=4,chardev=beat \
     </dev/null >>"/proc/self/fd/$log" 2>&1 &
   qemu=$!
+}
+
+# Ends a VM that has stopped beating: from time to time an emulated machine stands still for good,
+# without a word from its kernel.
+watch_vm() {
+  local before=-1 now=0
+  while ! read -rt "${CE_BEAT:-120}" -u "$never"; do
+    now=$(stat -Lc %s "/dev/fd/$beat")
+    ((now > before)) || break
+    before=$now
+  done
+  printf 'vm.sh: the VM stands still\n' >&2
+  kill -KILL "$qemu"
 }
 
 # Passes on what the command prints as it comes, and returns its exit status.
@@ -249,6 +278,8 @@ follow_vm() {
   local follow=(tail -s 0.1 -c +1 -f --pid="$qemu") errors result=0 status=''
   "${follow[@]}" <&"$err" >&2 &
   errors=$!
+  watch_vm &
+  watch=$!
   timeout "$limit" "${follow[@]}" <&"$out" &
   wait $! || result=$?
   ((result != 124)) || printf 'vm.sh: stopped after %s s\n' "$limit" >&2
@@ -263,11 +294,30 @@ clean_up() {
   local status=$?
   rm -rf "$tmp"
   [[ -n $qemu || $status == @(125|130|143) ]] || die "cannot get the VM ready: see above"
+  [[ -z $watch ]] || kill "$watch" 2>/dev/null || true
   ! kill -KILL "$qemu" 2>/dev/null || wait "$qemu" 2>/dev/null || true
+}
+
+run_again() {
+  local said status=0
+  said=$(mktemp)
+  "$0" "$@" >"$said" || status=$?
+  if ((status == 125)); then
+    sed 's/^/# vm.sh: lost: /' "$said" >&2
+    status=0
+    "$0" "$@" >"$said" || status=$?
+  fi
+  cat "$said"
+  rm -f "$said"
+  return "$status"
 }
 
 main() {
   local lock
+  if [[ ${1-} == --again ]]; then
+    run_again "${@:2}"
+    return
+  fi
   while (($# > 1)); do
     case $1 in
       --kernel) suite=$2 ;;
