@@ -55,6 +55,7 @@ network() { # one end on the bridge, the other, eth0, inside
   printf -v veth 've%08x' "$pid"
   mkdir -p /run/netns
   ln -s "/proc/$pid/ns/net" "/run/netns/$name"
+  nsenter -t "$pid" -n sh -c 'echo 1 >/proc/sys/net/ipv6/conf/default/disable_ipv6' # of eth0
   ip link add "$veth" type veth peer name eth0 address "$mac" netns "$pid"
   ip link set "$veth" master "$BRIDGE" up
   nsenter -t "$pid" -n ip addr add "$address/${gateway#*/}" brd + dev eth0

@@ -37,7 +37,7 @@ picture() { # PID
     [[ /proc/$1/ns/$kind -ef /proc/self/ns/$kind ]] || echo "$kind"
   done
   echo '# network'
-  lab nsenter -t "$1" -n ip -o addr | sed -E 's/@if[0-9]+//; s/ inet6 .*//; s/ +/ /g'
+  lab nsenter -t "$1" -n ip -o addr | sed -E 's/@if[0-9]+//; s/ +/ /g'
   lab nsenter -t "$1" -n ip -o link | sed -E 's/@if[0-9]+//; s/.*: (\S+): <.*>.* (link\S*) (\S+) .*/\1 \2 \3/'
   lab nsenter -t "$1" -n ip route
   echo '# limits'
