@@ -1676,9 +1676,9 @@ static int place_mounts(struct container *c) {
     const struct mount *m = c->want.mounts,
                        console = {"bind", c->has_terminal ? "/dev/pts/0" : "/dev/null",
                                   "/dev/console"};
-    /* pivot_root needs a mount, and / is always there. With --without pivot the root is on /tmp,
-     * for on / the way out of the chroot would lead to the container's root again. */
-    const char *const place = c->want.chroot ? "/tmp" : "/";
+    /* pivot_root needs a mount, and / is always there: who enters later (setns) comes to it as well.
+     * With --without pivot the root is on /tmp, for on / no way would lead out of the chroot. */
+    const char *const place = c->want.chroot && !c->want.bundle ? "/tmp" : "/";
     must(c, sys_move_mount(c->tree_fds[0], AT_FDCWD, place), "mount the root on %s", place);
     must(c, fchdir(c->tree_fds[0]), "fchdir to it");
     for (c->placed = 1; m[c->placed].type; c->placed++) {
@@ -2805,8 +2805,10 @@ static int enter(struct container *c) {
     close_fd(&c->dir_fd);
     for (size_t i = 0; i < COUNT(namespaces); i++) all |= (int)namespaces[i].flag;
     if (did(c, prctl(PR_SET_DUMPABLE, 0), "prctl PR_SET_DUMPABLE 0") < 0) return -1;
-    return did(c, setns(c->join_fd, all & ~CLONE_NEWUSER), "setns %s: those of %s",
-               names_of((uint64_t)all & ~(uint64_t)CLONE_NEWUSER), c->want.name);
+    if (did(c, setns(c->join_fd, all & ~CLONE_NEWUSER), "setns %s: those of %s",
+            names_of((uint64_t)all & ~(uint64_t)CLONE_NEWUSER), c->want.name) < 0)
+        return -1;
+    return c->want.chroot ? did(c, chroot("/tmp"), "chroot /tmp") : 0; /* --without pivot */
 }
 
 /* join: the user namespace, too; its root becomes ours. */

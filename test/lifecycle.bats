@@ -1249,6 +1249,11 @@ said_times() { # COUNT NAME WORD
   change_state c1 "s/^start=.*/start=$(cut -d ' ' -f 22 "/proc/$init/stat")/"
 }
 
+@test "lifecycle: exec into one that runs --without pivot comes to its files, not to the host's" {
+  start_idle c1 none --without pivot
+  try -0 ce exec c1 cat /etc/alpine-release
+}
+
 @test "lifecycle: a name that runs with another directory of all containers is refused, and goes on" {
   local other=$BATS_TEST_TMPDIR/other
   up "$ALPINE" c1 none

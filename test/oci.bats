@@ -633,6 +633,19 @@ process() { # SCRIPT [FILTER]
   remove box
 }
 
+# That root is no pivoted one, but who enters must come to it all the same.
+@test "oci: exec: comes to the container's files, not to the host's, after create --no-pivot, too" {
+  local option
+  for option in '' --no-pivot; do
+    bundle "$(shell 'echo ready; sleep 1000')"
+    create box $option
+    rt start box
+    wait_until 10 grep -qx ready "$T/box.out"
+    try -0 rt exec box cat /etc/alpine-release
+    remove box
+  done
+}
+
 # --- the log ----------------------------------------------------------------------------------
 
 @test "oci: --log and --log-format json: the error is its last line, for containerd" {
