@@ -4176,6 +4176,7 @@ static struct {
     } more[MOUNTS];
     int start_fd, console_fd, pid_fd; /* where start knocks; the manager's socket, its pid file */
     int own_fds[COUNT(namespaces)];
+    FILE *log; /* exec: of the manager's */
 } oci = {.config = &absent, .start_fd = -1, .console_fd = -1, .pid_fd = -1};
 
 /* Options of a mount, and of `features`. With r before its name, one is for what is mounted below,
@@ -4956,6 +4957,9 @@ static void take_resources(const char *option, const char *value, void *to) {
 /* exec: as ours, with what the file says instead of options. */
 static int oci_exec(struct container *c, char **argv) {
     struct wanted *w = &c->want;
+    /* Once we have entered, these names would be those of files of the container's. tzset(3) */
+    oci.log = flags.log ? fopen(flags.log, "ae") : NULL;
+    tzset();
     need_container(c, argv[0], true);
     if (!load_bundle(c) && (flags.process || w->detach))
         die("option --process, option -d: container %s has no bundle", argv[0]);
@@ -5075,14 +5079,14 @@ static int oci_features(struct container *c, char **argv) {
 static void log_to_file(const char *line) {
     const time_t now = time(NULL);
     char when[32];
-    FILE *f = fopen(flags.log, "ae");
+    FILE *f = oci.log ? oci.log : fopen(flags.log, "ae");
     if (!f) return;
     strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", gmtime(&now));
     if (flags.log_format && strcmp(flags.log_format, "json") == 0)
         put_json(f, "{'level':'error','time':'%s','msg':'%s'}\n", when, line);
     else
         fprintf(f, "%s %s\n", when, line);
-    fclose(f);
+    fflush(f);
 }
 /* --root, which may be new, with directories above it; --log, of which nobody else would tell. */
 static void open_oci_files(void) {

@@ -665,6 +665,17 @@ process() { # SCRIPT [FILTER]
   fails --log "$T/no/such/dir/log" create --bundle "$BUNDLE" box
 }
 
+# exec fails when it is inside already, where the same name is another file.
+@test "oci: --log of exec is the manager's file, not one of the container's" {
+  started box '.mounts += [{ destination: "/etc", type: "tmpfs", source: "tmpfs" }]'
+  rt exec box sh -c 'mkdir -p "$0"; ln -s victim "$0/log"; mkfifo /etc/localtime' "$T"
+  try rt --log "$T/log" --log-format json exec box /nowhere
+  [[ $status -ne 0 ]]
+  tail -n 1 "$T/log" | grep -F /nowhere
+  try -1 rt exec box test -e "$T/victim"
+  remove box
+}
+
 # --- descriptors, spec, features --------------------------------------------------------------
 
 @test "oci: a container has its three descriptors, and those that --preserve-fds hands on" {
