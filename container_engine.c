@@ -3700,18 +3700,20 @@ static const char *fill_in(const struct container *c, const char *look) {
 
 /* A call, with the arguments it was made with, the kernel's answer, and where to read. Or (NULL) a
  * step begins: who acts, its number and name, what it does. With --step, Enter goes on and q ends
- * it; what the other process has to tell waits meanwhile. lockf(3) */
+ * it; what the other process has to tell waits meanwhile. (Not for a lock on /dev/tty: that
+ * is one file for all terminals, the containers' as well.) lockf(3) */
 static int tell(struct container *c, const char *call, long result) {
-    static int terminal_fd = -1; /* the child has it from us */
+    static int terminal_fd = -1, turn_fd = -1; /* the child has them from us */
     const bool inside = c->steps == c->child_steps;
     const char *colour = !isatty(STDERR_FILENO) ? "" : inside ? "\033[1;36m" : "\033[1;33m";
     const struct step *s = c->steps;
     char self[16] = "", answer = '\n', last = '\n';
     if (!c->step) return 0; /* before the first */
     while (strcmp(s->name, c->step) != 0) s++;
-    if (flags.step && terminal_fd < 0) terminal_fd = open("/dev/tty", O_RDWR | O_CLOEXEC);
+    if (flags.step && terminal_fd < 0) terminal_fd = open("/dev/tty", O_RDONLY | O_CLOEXEC);
     if (flags.step && terminal_fd < 0) return refuse(c, "--step: a terminal is needed");
-    lockf(terminal_fd, F_LOCK, 0);
+    if (flags.step && turn_fd < 0) turn_fd = memfd_create("turn", MFD_CLOEXEC);
+    lockf(turn_fd, F_LOCK, 0);
     if (call) {
         const char *name = keep("%.*s", (int)strcspn(call, " "), call),
                    *why = result < 0 ? strerror((int)-result) : keep("%ld", result);
@@ -3731,7 +3733,7 @@ static int tell(struct container *c, const char *call, long result) {
         dprintf(STDERR_FILENO, "%10sEnter: go on; q: walk back ", "");
         while (read(terminal_fd, &last, 1) == 1 && last != '\n') answer = last;
     }
-    lockf(terminal_fd, F_ULOCK, 0);
+    lockf(turn_fd, F_ULOCK, 0);
     return answer == 'q' ? refuse(c, "ended by q") : 0;
 }
 

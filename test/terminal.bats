@@ -397,6 +397,17 @@ waits_at() { # STEP
   [[ ! -e $LAB_CGROUP/container_engine/c1 && ! -e $LAB/layers/c1 ]]
 }
 
+@test "terminal: --step waits for nobody at another terminal" {
+  sit_down
+  type_in 'clear; $CE --step --rm $R c1 none true'
+  waits_at claim
+  # shellcheck disable=SC2016
+  try -0 lab bash -c 'yes "" | head -n 40 | timeout "$0" script -qec "$1" /dev/null' \
+    "$((20 * ${CE_SLOW:-1}))" "$ENGINE --step --rm $ALPINE c2 none true"
+  type_in q
+  back_at_host 125
+}
+
 # --- no terminal ----------------------------------------------------------------------------------
 
 @test "terminal: in the background it is left alone, and the container runs" {
