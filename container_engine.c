@@ -4676,9 +4676,10 @@ static int join_namespaces(struct container *c) {
     return 0;
 }
 
-/* The hooks that a step is called after. */
+/* The hooks that a step is called after. startContainer's are programs of the container's, so they
+ * run when all walls stand. */
 static int run_step_hooks(struct container *c) {
-    return run_hooks(c, c->step, "creating");
+    return run_hooks(c, c->step, strncmp(c->step, "start", 5) == 0 ? "created" : "creating");
 }
 
 /* The manager's files are opened before anything is made, and before exec enters the container. */
@@ -4778,7 +4779,7 @@ static int await_start(struct container *c) {
     must(c, fd, "accept");
     c->talk_fd = fd;
     c->asks = false;
-    return run_hooks(c, "startContainer", "created");
+    return 0;
 }
 
 /* dress: were the limits had? Labels; and the filter already now where nothing forbids new
@@ -4810,7 +4811,8 @@ static const struct step create_steps[] = {
     STEP("private", leave_host), STEP("prepare", prepare_mounts), STEP("mounts", place_mounts),
     STEP("createContainer", run_step_hooks), STEP("pivot", pivot), STEP("hostname", set_names),
     STEP("program", find_program), STEP("start", await_start), STEP("dress", dress),
-    STEP("caps", drop_capabilities), STEP("seccomp", filter_calls), STEP("exec", execute), {0},
+    STEP("caps", drop_capabilities), STEP("seccomp", filter_calls),
+    STEP("startContainer", run_step_hooks), STEP("exec", execute), {0},
 }, oci_exec_steps[] = {
     STEP("enter", enter), STEP("clone", clone_child, end_child), STEP("go", go),
     STEP("ready", tell_manager), {0},

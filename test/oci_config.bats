@@ -462,6 +462,20 @@ HOOK
   grep -q poststart "$T/share/log"
 }
 
+# It is a program of the image's.
+@test "oci: hooks: startContainer has no more rights than the program" {
+  chmod 777 "$T/share"
+  bundle "$(shell 'cat /proc/self/status >/mnt/program') | .process.user.uid = 5 |
+    .linux.seccomp = { defaultAction: \"SCMP_ACT_ALLOW\" } | .hooks.startContainer =
+    [{ path: \"/bin/sh\", args: [\"sh\", \"-c\", \"cat /proc/self/status >/mnt/hook\"] }]"
+  create box
+  rt start box
+  wait_until 10 is box stopped
+  rt delete box
+  diff <(grep -E '^(Uid|Gid|Groups|Cap|NoNewPrivs|Seccomp:)' "$T/share/hook") \
+    <(grep -E '^(Uid|Gid|Groups|Cap|NoNewPrivs|Seccomp:)' "$T/share/program")
+}
+
 @test "oci: hooks: one that fails before the start stops it, one that takes too long, too" {
   bundle '.hooks.startContainer = [{ path: "/bin/false" }]'
   create box || true
