@@ -938,9 +938,9 @@ static int write_claim(struct container *c) {
     m->engine_start = start_time(m->engine);
     if (m->engine_start < 0) return fail(c, "/proc/self/stat");
     snprintf(path, sizeof path, "%s/cgroup.events", m->cgroup); /* ours would be killed with it */
-    if (!w->bundle && read_file(AT_FDCWD, path, events, sizeof events) > 0 &&
-        strstr(events, "populated 1"))
-        return refuse(c, "a container named %s runs already, with another " LIB_DIR, w->name);
+    if (read_file(AT_FDCWD, path, events, sizeof events) > 0 && strstr(events, "populated 1"))
+        return refuse(c, "%s has processes: does %s run already, with another " LIB_DIR "?",
+                      m->cgroup, w->name);
     return write_state(c) == 0 ? 0 : fail(c, "write %s/%s/state", w->lib_dir, w->name);
 }
 
@@ -4407,7 +4407,8 @@ static void load_group(void *to, const struct value *v) {
 
 static void load_cgroup(void *to, const struct value *v) {
     const char *path = text_of(v);
-    if (strstr(path, "..") || strchr(path, ':'))
+    if (!*path) return; /* as if it were not there */
+    if (strstr(path, "..") || strchr(path, ':') || !path[strspn(path, "/.")])
         wrong(v, "a plain path is needed; for systemd's, use the cgroup manager cgroupfs instead");
     *(const char **)to =
         path[0] == '/' ? path + strspn(path, "/") : keep("container_engine/%s", path);

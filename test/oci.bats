@@ -264,6 +264,25 @@ load oci
   fails state box
 }
 
+# Its cgroup is killed with it: whatever else is in there would be, too.
+@test "oci: create: not in a cgroup that has processes, nor in that of all others" {
+  local cgroup=$LAB_CGROUP/oci/box pid
+  mkdir -p "$cgroup"
+  start other sleep 1000
+  echo "$pid" >"$cgroup/cgroup.procs"
+  bundle '.linux.cgroupsPath = "/oci/box"'
+  fails -w 'has processes' create --bundle "$BUNDLE" box
+  bundle '.linux.cgroupsPath = "/"'
+  fails create --bundle "$BUNDLE" box
+  ! gone "$pid"
+  stop_started
+  rmdir "$cgroup"
+  bundle '.linux.cgroupsPath = ""'
+  create box
+  ! ours || [[ $(<"$LAB_CGROUP/container_engine/box/cgroup.procs") == "$(pid_of box)" ]]
+  remove box
+}
+
 @test "oci: delete: a created one only by force" {
   bundle
   create box
