@@ -2323,6 +2323,7 @@ static int write_state(struct container *c) {
     char text[RECORD];
     size_t n = 0;
     make_printable(c->made.command);
+    make_printable(c->made.hostname); /* OCI's may be anything */
     for (const struct field *f = fields; !f->file && n < sizeof text; f++)
         n += (size_t)snprintf(text + n, sizeof text - n, "%s=%s\n", f->key, field_text(c, f));
     if (n >= sizeof text) return errno = ENAMETOOLONG, -1;

@@ -283,6 +283,12 @@ load oci
   remove box
 }
 
+@test "oci: create: a host name cannot write to the state file" {
+  started box '.hostname = "a\n\npid=1"'
+  is box running
+  remove box
+}
+
 @test "oci: delete: a created one only by force" {
   bundle
   create box
