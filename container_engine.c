@@ -2449,7 +2449,8 @@ static void sweep(struct container *c, const char *name) {
     const bool alone = fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0;
     const bool known = alone && read_state(&m, c->lib_fd, name) == 0;
     if (alone && !known) unlinkat(c->lib_fd, name, AT_REMOVEDIR); /* claimed, and no more: empty */
-    if (known && m.status < 0 && !m.bundle[0]) {
+    const bool ours = strcmp(c->want.lib_dir, LIB_DIR) == 0; /* and no copy, below a --root */
+    if (known && m.status < 0 && !m.bundle[0] && ours) {
         left = blank;
         left.want.name = name;
         left.want.lib_dir = c->want.lib_dir;
@@ -3535,6 +3536,8 @@ static void detach(struct container *c) {
 
 /* Look at everything the user typed before anything is made; then walk. */
 static int start_container(struct container *c) {
+    if (strcmp(c->want.lib_dir, LIB_DIR) != 0) /* two would have one cgroup and one address */
+        die("option --root: only for a container with a bundle; the others are in " LIB_DIR);
     for (const struct mount *m = &c->want.mounts[1]; m->type; m++)
         if (m->type[0] == 'r' && access(m->source, F_OK) < 0)
             die("-v '%s': %s", m->source, strerror(errno));
@@ -3586,8 +3589,6 @@ static int run(struct container *c, char **argv) {
         return strcmp(flags.verb, "create") == 0 ? oci_create(c, argv) : oci_run(c, argv);
     if (!argv[0])
         die("<rootfs> <name> <ip>|auto|none is needed, or a command such as list; see --help");
-    if (strcmp(c->want.lib_dir, LIB_DIR) != 0) /* two would have one cgroup and one address */
-        die("option --root: only for a container with a bundle; the others are in " LIB_DIR);
     const char *rootfs = realpath(argv[0], NULL);
     int fd = rootfs ? open(rootfs, O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
     if (fd < 0)

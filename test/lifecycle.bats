@@ -1249,6 +1249,16 @@ said_times() { # COUNT NAME WORD
   change_state c1 "s/^start=.*/start=$(cut -d ' ' -f 22 "/proc/$init/stat")/"
 }
 
+@test "lifecycle: list of a copy of the directories, below a --root, ends nothing" {
+  local copy=$BATS_TEST_TMPDIR/copy
+  up "$ALPINE" c1 none
+  lab cp -a /var/lib/container_engine "$copy"
+  try -0 ce --root "$copy" list
+  try -0 ce exec c1 true
+  try -0 ce stop c1
+  refuses '--root: only for a container with a bundle' ce --root "$copy" start c1
+}
+
 @test "lifecycle: exec into one that runs --without pivot comes to its files, not to the host's" {
   start_idle c1 none --without pivot
   try -0 ce exec c1 cat /etc/alpine-release
