@@ -1574,7 +1574,7 @@ static int open_place(struct container *c, const char *path, int like_fd) {
     size_t below = 0, skip = 0;
     char part[PATH_MAX];
     for (size_t i = 0; i < COUNT(fixed); i++)
-        if (is_below(path, fixed[i]) || strcmp(path, fixed[i]) == 0) resolve = RESOLVE_NO_SYMLINKS;
+        if (is_below(path, fixed[i]) || strcmp(path, fixed[i]) == 0) resolve |= RESOLVE_NO_SYMLINKS;
     for (size_t i = 1; i < c->placed && !strstr(path, "/.."); i++)
         if (is_below(path, c->want.mounts[i].target)) {
             below = i;

@@ -242,6 +242,13 @@ c1() {
   [[ $(<"$BATS_TEST_TMPDIR/f") == hello ]]
 }
 
+# The root is on /tmp then, from where .. leads to the host's files.
+@test "engine: -v to a place with .. stays below the root, --without pivot as well" {
+  local place=/var/lib/container_engine/place
+  ce --userns off --without pivot -v /etc:"/proc/../../../../..$place" "$ALPINE" c1 none true
+  try -2 lab ls "$place"
+}
+
 @test "engine: -v of something that is not there is refused" {
   refuses /none/at/all ce -v /none/at/all:/mnt "$ALPINE" c1 none true
   refuses -v ce -v relative "$ALPINE" c1 none true
