@@ -650,7 +650,10 @@ static int exec_program(void *program) {
     signal(SIGPIPE, SIG_DFL);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (p->netns_fd >= 0 && setns(p->netns_fd, CLONE_NEWNET) < 0) return ENGINE_FAILED;
-    if (p->netns_fd >= 0) write_file(AT_FDCWD, "/proc/sys/net/ipv6/conf/default/disable_ipv6", "1");
+    if (p->netns_fd >= 0 &&
+        write_file(AT_FDCWD, "/proc/sys/net/ipv6/conf/default/disable_ipv6", "1") < 0 &&
+        errno != ENOENT) /* this kernel has no IPv6 */
+        return ENGINE_FAILED;
     if (dup2(p->input_fd, 0) < 0 || dup2(p->output_fd, 1) < 0 || dup2(p->output_fd, 2) < 0)
         return ENGINE_FAILED;
     execvpe(p->path ? p->path : p->argv[0], p->argv, p->environment ? p->environment : environ);

@@ -87,6 +87,14 @@ veths() {
   [[ -z $(veths) ]]
 }
 
+@test "network: where IPv6 cannot be switched off there is no start" {
+  requires strace
+  local file=/proc/sys/net/ipv6/conf/default/disable_ipv6
+  try -0 ce --rm "$ALPINE" c1 192.168.1.2 grep -c eth0 /proc/net/dev
+  refuses network lab strace -fqq -o /dev/null -P "$file" -e inject=openat:error=ENFILE \
+    "$ENGINE" --rm "$ALPINE" c1 192.168.1.2 true
+}
+
 @test "network: 'none' gives loopback and nothing else" {
   try -0 ce "$ALPINE" c1 none ip a
   [[ $output =~ lo:\ \<LOOPBACK,UP && $output != *eth0* ]]
