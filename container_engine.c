@@ -1679,7 +1679,7 @@ static int place_mounts(struct container *c) {
     const struct mount *m = c->want.mounts,
                        console = {"bind", c->has_terminal ? "/dev/pts/0" : "/dev/null",
                                   "/dev/console"};
-    /* pivot_root needs a mount, and / is always there: who enters later (setns) comes to it as well.
+    /* pivot_root needs a mount, and / is always there; who enters later (setns) comes to it, too.
      * With --without pivot the root is on /tmp, for on / no way would lead out of the chroot. */
     const char *const place = c->want.chroot && !c->want.bundle ? "/tmp" : "/";
     must(c, sys_move_mount(c->tree_fds[0], AT_FDCWD, place), "mount the root on %s", place);
@@ -2452,7 +2452,7 @@ static void sweep(struct container *c, const char *name) {
     const bool alone = fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0;
     const bool known = alone && read_state(&m, c->lib_fd, name) == 0;
     if (alone && !known) unlinkat(c->lib_fd, name, AT_REMOVEDIR); /* claimed, and no more: empty */
-    const bool ours = strcmp(c->want.lib_dir, LIB_DIR) == 0; /* and no copy, below a --root */
+    const bool ours = strcmp(c->want.lib_dir, LIB_DIR) == 0;      /* no copy, below a --root */
     if (known && m.status < 0 && !m.bundle[0] && ours) {
         left = blank;
         left.want.name = name;
