@@ -4149,7 +4149,7 @@ static void load_seccomp(void *to, const struct value *v) {
     struct wanted *w = to;
     const struct value *list = find(v, "syscalls"), *all = find(v, "flags");
     w->otherwise = action_of(v, "defaultAction", "defaultErrnoRet");
-    w->last_call = INT_MAX;
+    w->last_call = (1 << 30) - 1; /* those of x32 begin there */
     w->rules = calloc((size_t)list->next, sizeof *w->rules); /* more values than names */
     if (!w->rules) die("out of memory");
     for (const struct value *f = NULL; (f = each(all, f, '[')) != NULL;)

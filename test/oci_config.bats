@@ -389,6 +389,16 @@ END
   table <"$T/table"
 }
 
+@test "oci: seccomp: no call of x32 gets past a list of what is denied" {
+  requires gcc
+  ours && [[ $(uname -m) == x86_64 ]] || skip 'x32 is of x86_64'
+  gcc -std=gnu11 -O1 -static -o "$T/attack" "$BATS_TEST_DIRNAME/attacks/attack.c"
+  started box '.linux.seccomp = { defaultAction: "SCMP_ACT_ALLOW" }'
+  [[ $("$T/attack" verdict "$(pid_of box)" 0xC000003E 39) == allow ]] # getpid
+  [[ $("$T/attack" verdict "$(pid_of box)" 0xC000003E 0x40000027) == ENOSYS ]]
+  remove box
+}
+
 @test "oci: seccomp: several tests must all hold, several rules are each enough" {
   prober
   local n
