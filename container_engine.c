@@ -4260,8 +4260,10 @@ static void load_device_rule(void *to, const struct value *v) {
     const char *what = access->kind == 'n' ? "rwm" : text_of(access);
     const bool reads = strchr(what, 'r'), writes = strchr(what, 'w');
     const bool allow = flag_of(find(v, "allow"));
+    const bool all = type->kind == 'n' || text_of(type)[0] == 'a';
     if (allow && reads != writes) wrong(v, "less than reading and writing is not supported");
-    if (type->kind == 'n' || text_of(type)[0] == 'a') *(bool *)to = allow && reads;
+    if (!allow && !all && *(bool *)to) wrong(v, "all devices but some is not supported");
+    if (all) *(bool *)to = allow && reads;
 }
 
 /* An id, or another number of 32 bits, which must be there if otherwise is -1. */

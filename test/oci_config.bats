@@ -580,6 +580,7 @@ intelRdt ;; .linux.intelRdt = { closID: "x", l3CacheSchema: "y" }
 hugepageLimits ;; .linux.resources.hugepageLimits = [{ pageSize: "2MB", limit: 1 }]
 rdma ;; .linux.resources.rdma = { mlx5: { hcaHandles: 1 } }
 network ;; .linux.resources.network = { classID: 1 }
+all devices ;; .linux.resources.devices = [{ allow: true, access: "rwm" }, { allow: false, type: "b", major: 8, minor: 0, access: "rwm" }]
 personality ;; .linux.personality = { domain: "LINUX32" }
 nonsense ;; .mounts += [{ destination: "/tmp/a", type: "tmpfs", source: "x", options: ["nonsense=1"] }]
 kernel.msgmax ;; .linux.sysctl = { "kernel.msgmax": "9000" } | .linux.namespaces |= map(select(.type != "ipc"))
