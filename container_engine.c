@@ -1716,6 +1716,8 @@ static int place_mounts(struct container *c) {
  */
 static int pivot(struct container *c) {
     const struct mount_attr read_only = {.attr_set = RDONLY};
+    if (c->want.read_only)
+        must(c, sys_mount_setattr(c->tree_fds[0], 0, &read_only), "mount_setattr the root: ro");
     if (c->want.chroot) { /* --without pivot */
         must(c, chroot("."), "chroot .");
         return 0;
@@ -1723,8 +1725,6 @@ static int pivot(struct container *c) {
     must(c, syscall(SYS_pivot_root, ".", "."), "pivot_root . .");
     must(c, umount2(".", DETACH), "umount2 . MNT_DETACH");
     must(c, chdir("/"), "chdir /");
-    if (c->want.read_only)
-        must(c, sys_mount_setattr(c->tree_fds[0], 0, &read_only), "mount_setattr the root: ro");
     return 0;
 }
 

@@ -658,6 +658,12 @@ process() { # SCRIPT [FILTER]
   remove box
 }
 
+@test "oci: create --no-pivot: a root that is read-only is so" {
+  bundle "$(shell 'touch /x')"
+  try rt run --no-pivot --bundle "$BUNDLE" box
+  [[ $status -ne 0 && $stderr == *Read-only* ]]
+}
+
 # That root is no pivoted one, but who enters must come to it all the same.
 @test "oci: exec: comes to the container's files, not to the host's, after create --no-pivot, too" {
   local option
