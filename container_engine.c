@@ -2190,7 +2190,7 @@ static int give_back(struct dl_phdr_info *object, size_t size, void *unused) {
     (void)size, (void)unused;
     for (; p < end; p++)
         if (p->p_type == PT_LOAD && !(p->p_flags & PF_W))
-            madvise((void *)(object->dlpi_addr + p->p_vaddr), p->p_memsz, MADV_DONTNEED);
+            syscall(SYS_madvise, object->dlpi_addr + p->p_vaddr, p->p_memsz, MADV_DONTNEED);
     return 0;
 }
 
