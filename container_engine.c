@@ -1319,7 +1319,10 @@ static int open_bind(struct container *c, const struct mount *m) {
         return close_fd(&tree_fd), refuse(c, "%s is not the device of that name", m->source);
     if (c->users_fd < 0) a.attr_set &= ~(uint64_t)MOUNT_ATTR_IDMAP;
     if (a.attr_set & MOUNT_ATTR_IDMAP) a.userns_fd = (uint64_t)c->users_fd;
-    const int result = sys_mount_setattr(tree_fd, m->top_only ? 0 : deep, &a);
+    /* What is mounted below would be the host's peer still: a mount on it would be there, too. */
+    const struct mount_attr below = {.propagation = a.propagation};
+    int result = m->top_only ? sys_mount_setattr(tree_fd, deep, &below) : 0;
+    if (result == 0) result = sys_mount_setattr(tree_fd, m->top_only ? 0 : deep, &a);
     did(c, result, "mount_setattr %s: %s%s", m->source, names_of(a.attr_set),
         result < 0 && a.userns_fd ? " (--userns off does without)" : "");
     if (result < 0) close_fd(&tree_fd);

@@ -199,6 +199,21 @@ $want ["rbind", "rslave"] ;; awk '\$5 == "/tmp/a" { print \$7 }' /proc/self/moun
 END
 }
 
+@test "oci: mounts: what is mounted below a bind, or below the root, is not the host's peer" {
+  local id result=0
+  # Mounts of the laboratory are shared, as on every host that systemd started.
+  cp -a "$ALPINE" "$T/copy"
+  lab mkdir -p "$T/share/top" "$T/copy/srv"
+  lab mount -t tmpfs t "$T/share/top"
+  lab mount -t tmpfs t "$T/copy/srv"
+  in_container "$(shell 'for d in /mnt/top /srv; do mkdir $d/x && mount -t tmpfs t $d/x || exit; done') |
+    .root = { path: \"$T/copy\" } | .process.capabilities[] += [\"CAP_SYS_ADMIN\"]"
+  [[ $status -eq 0 ]] && ! lab grep -E '/(top|srv)/x ' /proc/self/mountinfo || result=1
+  lab umount -R "$T/share/top"
+  lab umount -R "$T/copy/srv"
+  [[ $result -eq 0 ]]
+}
+
 @test "oci: mounts: proc, sysfs, devpts, mqueue, cgroup" {
   table <<'END'
 . ;; for m in /proc /sys /dev /dev/pts /dev/shm /dev/mqueue; do awk -v m=$m '$2 == m { print $3 }' /proc/mounts | tail -n 1; done ;; proc\nsysfs\ntmpfs\ndevpts\ntmpfs\nmqueue
