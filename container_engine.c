@@ -4596,6 +4596,7 @@ static void load_config(struct container *c, const char *path, const char *bundl
 static const char *oci_status(const struct container *c) {
     char frozen[4] = "";
     if (!runs(&c->made)) return "stopped";
+    if (!c->made.command[0]) return "creating"; /* see note_start */
     read_file(c->cgroup_fd, "cgroup.freeze", frozen, sizeof frozen);
     return frozen[0] == '1' ? "paused" : !c->made.started ? "created" : "running";
 }
@@ -4609,7 +4610,7 @@ static char *state_text(const struct container *c, const char *status) {
     if (!f) die("out of memory");
     put_json(f, "{'ociVersion':'1.0.2','id':'%s','status':'%s','bundle':'%s'", c->want.name, status,
              c->made.bundle);
-    if (runs(&c->made)) fprintf(f, ",\"pid\":%lld", c->made.pid);
+    if (strcmp(status, "stopped") != 0) fprintf(f, ",\"pid\":%lld", c->made.pid);
     put_json(f, ",'annotations':{");
     for (const struct value *v = NULL; (v = each(all, v, '{')) != NULL;)
         put_json(f, v > all + 1 ? ",'%s':'%s'" : "'%s':'%s'", v->key, text_of(v));
@@ -4726,6 +4727,7 @@ static int await_ready(struct container *c) {
 /* The child, before mounts: sysctls, as long as it sees the host's /proc; and a tmpfs that begins
  * with what the rootfs has at its place (tmpcopyup) is made and filled. */
 static int prepare_mounts(struct container *c) {
+    c->made.pid = getpid(); /* for hooks */
     for (const char *const *s = oci.sysctls; *s; s += 2)
         must(c, write_file(AT_FDCWD, s[0], s[1]), "write %s \"%s\"", s[0], s[1]);
     for (size_t i = 0; i < MOUNTS; i++) {
@@ -4867,8 +4869,8 @@ static bool load_bundle(struct container *c) {
 
 /* Knock, and hear how it goes on. Returns the exit status. */
 static int start_created(struct container *c) {
-    if (c->made.started) die("container %s has been started already", c->want.name);
-    if (strcmp(oci_status(c), "paused") == 0) die("container %s is paused", c->want.name);
+    const char *status = oci_status(c);
+    if (strcmp(status, "created") != 0) die("container %s is %s", c->want.name, status);
     close_fd(&c->talk_fd);
     c->talk_fd = open_socket(keep(START, c->dir_fd), connect);
     if (c->talk_fd < 0) die("container %s cannot be started: %s", c->want.name, strerror(errno));
@@ -4886,7 +4888,6 @@ static int oci_start(struct container *c, char **argv) {
     need_container(c, argv[0], false);
     if (!load_bundle(c)) return start(c, argv);
     if (argv[1]) die("start: %s: its command is in its bundle's config.json", argv[0]);
-    if (c->pid_fd < 0) die("container %s is stopped", argv[0]);
     return start_created(c);
 }
 

@@ -142,6 +142,22 @@ load oci
   rt delete box
 }
 
+@test "oci: a hook of create sees it creating, and cannot start it" {
+  ours || skip 'crun starts it'
+  printf '#!/bin/sh\nfor c in state start; do timeout 5 %s --root %s $c box; echo $?; done >%s 2>&1\n' \
+    "$ENGINE" "$ROOT" "$T/said" >"$T/hook"
+  chmod +x "$T/hook"
+  bundle "$(shell 'echo ran') | .hooks.createRuntime = [{ path: \"$T/hook\" }]"
+  create box
+  cat "$T/said"
+  [[ $(sed -n 1p "$T/said" | jq -r .status) == creating && $(tail -n 1 "$T/said") -eq 125 ]]
+  is box created
+  rt start box
+  wait_until 10 is box stopped
+  rt delete box
+  [[ $(<"$T/box.out") == ran ]]
+}
+
 @test "oci: create: not without a bundle, a config.json or a root" {
   fails create --bundle "$T/nowhere" box
   mkdir "$T/empty"

@@ -478,8 +478,11 @@ HOOK
   pid=$(pid_of box)
   jq -e --argjson pid "$pid" --arg bundle "$(realpath "$BUNDLE")" '.id == "box" and .pid == $pid and
     .bundle == $bundle and .annotations.k == "v" and .ociVersion' "$T/share/state.prestart"
+  # As it is in the container's own namespace of processes. (crun: as it is on the host)
+  ! ours || jq -e '.pid == 1 and .status == "creating"' "$T/share/state.createContainer"
   rt start box
   wait_until 10 is box stopped
+  ! ours || jq -e '.pid == 1 and .status == "created"' "$T/share/state.startContainer"
   rt delete box
   # poststart may come before or after the program's own words.
   [[ $(awk '{ print $1 }' "$T/share/log" | grep -v poststart | paste -sd ' ') == \
