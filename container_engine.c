@@ -4619,7 +4619,8 @@ static char *state_text(const struct container *c, const char *status) {
     return text;
 }
 
-/* The hooks of a kind, one after the other, each with the state on its standard input. */
+/* The hooks of a kind, one after the other, each with the state on its standard input. After the
+ * start one that fails is a warning, and keeps no other one from it. */
 static int run_hooks(struct container *c, const char *kind, const char *status) {
     const struct value *list = find(find(oci.config, "hooks"), kind);
     int result = 0;
@@ -4629,6 +4630,9 @@ static int run_hooks(struct container *c, const char *kind, const char *status) 
         result = start_program(c, c->program.argv, state_text(c, status), -1);
         if (result >= 0) result = await_program(c, seconds);
         c->program = (struct program){0};
+        if (result >= 0 || strncmp(kind, "post", 4) != 0) continue;
+        warn("warning: %s: %s", kind, c->report.why);
+        result = 0;
     }
     return result;
 }
@@ -4854,7 +4858,9 @@ static int oci_create(struct container *c, char **argv) {
     if (!(c->want.namespaces & CLONE_NEWUSER)) run_sealed();
     open_manager_files(c);
     c->child_steps = create_child_steps;
-    return make_steps(c, create_steps);
+    const int failed = make_steps(c, create_steps);
+    if (failed && c->fresh && c->made.pid) run_hooks(c, "poststop", "stopped"); /* others ran */
+    return failed;
 }
 
 /* Its bundle's config.json as it was, which is missing or empty where create was killed before.
@@ -4880,8 +4886,7 @@ static int start_created(struct container *c) {
         return warn("%s: %s", c->report.step, c->report.why), ENGINE_FAILED;
     c->made.started = time(NULL);
     if (write_state(c) < 0) die("cannot write the state of %s", c->want.name);
-    if (run_hooks(c, "poststart", "running") < 0) warn("warning: poststart: %s", c->report.why);
-    return 0;
+    return run_hooks(c, "poststart", "running");
 }
 
 static int oci_start(struct container *c, char **argv) {
@@ -4904,7 +4909,7 @@ static void remove_bundle(struct container *c) {
     c->report.why[0] = '\0'; /* that of a failed start was told */
     walk_back(c, create_steps, create_steps + COUNT(create_steps) - 1);
     if (c->report.why[0]) die("%s", c->report.why);
-    if (run_hooks(c, "poststop", "stopped") < 0) warn("warning: poststop: %s", c->report.why);
+    run_hooks(c, "poststop", "stopped");
 }
 
 static int oci_delete(struct container *c, char **argv) {

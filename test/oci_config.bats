@@ -518,13 +518,27 @@ HOOK
   rt delete --force box
 }
 
-@test "oci: hooks: one that fails after the start is no failure of the container" {
-  bundle "$(shell 'echo ran') | .hooks.poststop = [{ path: \"/bin/false\" }]"
+@test "oci: hooks: one that fails after the start is no failure of the container, nor of the next" {
+  bundle "$(shell 'echo ran') | .hooks.poststart = [{ path: \"/bin/false\" },
+      { path: \"/bin/touch\", args: [\"touch\", \"$T/start\"] }] |
+    .hooks.poststop = [{ path: \"/bin/false\" },
+      { path: \"/bin/touch\", args: [\"touch\", \"$T/stop\"] }]"
   create box
   rt start box
   wait_until 10 is box stopped
   rt delete box
-  [[ $(<"$T/box.out") == ran ]]
+  [[ $(<"$T/box.out") == ran && -e $T/start && -e $T/stop ]]
+}
+
+@test "oci: hooks: poststop also after a create that failed when hooks had run, and not before" {
+  bundle ".hooks.prestart = [{ path: \"/bin/touch\", args: [\"touch\", \"$T/pre\"] }] |
+    .hooks.poststop = [{ path: \"/bin/touch\", args: [\"touch\", \"$T/post\"] }] |
+    .process.args = [\"/nowhere\"]"
+  fails create --bundle "$BUNDLE" box
+  [[ -e $T/pre && -e $T/post ]]
+  rm "$T/post"
+  fails create --bundle "$BUNDLE" --console-socket "$T/nowhere" box
+  [[ ! -e $T/post ]]
 }
 
 # --- the reader, and what is refused by name --------------------------------------------------
