@@ -2328,10 +2328,10 @@ static const char *field_text(const struct container *c, const struct field *f) 
 static int write_state(struct container *c) {
     char text[RECORD];
     size_t n = 0;
-    make_printable(c->made.command);
-    make_printable(c->made.hostname); /* OCI's may be anything */
-    for (const struct field *f = fields; !f->file && n < sizeof text; f++)
+    for (const struct field *f = fields; !f->file && n < sizeof text; f++) {
+        if (f->size) make_printable((char *)&c->made + f->offset); /* it may hold line ends */
         n += (size_t)snprintf(text + n, sizeof text - n, "%s=%s\n", f->key, field_text(c, f));
+    }
     if (n >= sizeof text) return errno = ENAMETOOLONG, -1;
     memset(text + n, '\n', sizeof text - n);
     int fd = openat(c->dir_fd, "state", O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
@@ -4175,9 +4175,9 @@ static void load_seccomp(void *to, const struct value *v) {
 static struct {
     const struct value *config;
     bool all_devices;
-    const char *domainname, *apparmor, *label;
-    const char *sysctls[PATHS + 1];            /* file and value; up to NULL */
-    uint64_t propagation;                      /* MS_* of the root; 0: private */
+    const char *domainname, *apparmor, *label, *annotation; /* the last one */
+    const char *sysctls[PATHS + 1];                         /* file and value; up to NULL */
+    uint64_t propagation;                                   /* MS_* of the root; 0: private */
     uint64_t namespaces;                       /* CLONE_NEW* of all that are not the host's */
     struct winsize size;                       /* of the terminal */
     struct more {                              /* what a row of the mounts may need besides: */
@@ -4500,6 +4500,7 @@ static const struct key {
     {"linux.rootfsPropagation", load_propagation, &oci.propagation},
     {"root.path", load_text, &it.want.rootfs}, {"root.readonly", load_flag, &it.want.read_only},
     {"hostname", load_text, &it.want.hostname}, {"domainname", load_text, &oci.domainname},
+    {"annotations{}", load_text, &oci.annotation},
     {"hooks{}", load_hooks, NULL}, {"process.args", load_args, &it.want.argv},
     {"process.user", load_user, &it.want}, {"process.user.additionalGids[]", load_group, &it.want},
     {"process.env[]", load_path, it.want.environment}, {"process.cwd", load_absolute, &it.want.cwd},
@@ -4583,8 +4584,8 @@ static void load_config(struct container *c, const char *path, const char *bundl
         wrong(find(oci.config, "linux.namespaces"), "a new namespace of mounts is needed");
     if (users != !!w->uid_map || users != !!w->gid_map)
         wrong(find(oci.config, "linux.uidMappings"), "they belong to a new user namespace");
-    if (w->hostname[0] && !(oci.namespaces & CLONE_NEWUTS))
-        wrong(find(oci.config, "hostname"), "it is the host's");
+    const struct value *name = find(oci.config, w->hostname[0] ? "hostname" : "domainname");
+    if (name->kind != 'n' && !(oci.namespaces & CLONE_NEWUTS)) wrong(name, "it is the host's");
     w->mounts[0].source = w->rootfs[0] == '/' ? w->rootfs : keep("%s/%s", bundle, w->rootfs);
     w->mounts[0].attributes = oci.all_devices ? 0 : MOUNT_ATTR_NODEV;
     w->rootfs = w->mounts[0].source;

@@ -578,6 +578,7 @@ HOOK
   local filter
   for filter in '.process.args = "sh"' '.process.args = [1]' '.process.env = {}' '.root = "x"' \
     '.process.user.uid = "0"' '.process.user.uid = -1' '.mounts = {}' '.process.terminal = "false"' \
+    '.annotations = { a: 1 } | .hooks.prestart = [{ path: "/bin/true" }]' '.annotations = []' \
     '.linux.namespaces = "pid"' '.process.rlimits = [{ type: "RLIMIT_NOFILE" , soft: "1", hard: 1 }]'; do
     bundle "$filter"
     fails create --bundle "$BUNDLE" box || { printf 'filter: %s\n' "$filter"; rt delete --force box; return 1; }
@@ -617,6 +618,7 @@ personality ;; .linux.personality = { domain: "LINUX32" }
 nonsense ;; .mounts += [{ destination: "/tmp/a", type: "tmpfs", source: "x", options: ["nonsense=1"] }]
 kernel.msgmax ;; .linux.sysctl = { "kernel.msgmax": "9000" } | .linux.namespaces |= map(select(.type != "ipc"))
 hostname ;; .linux.namespaces |= map(select(.type != "uts"))
+domainname ;; .domainname = "example.org" | del(.hostname) | .linux.namespaces |= map(select(.type != "uts"))
 mount ;; .linux.namespaces |= map(select(.type != "mount"))
 destination ;; .mounts += [{ destination: "relative", type: "tmpfs", source: "x" }]
 cwd ;; .process.cwd = "relative"
