@@ -1788,16 +1788,17 @@ static int drop_capabilities(struct container *c) {
     must(c, prctl(PR_SET_KEEPCAPS, 1), "prctl PR_SET_KEEPCAPS");
     become_user(c, c->want.uid, c->want.gid, c->want.group_count);
     need(c, syscall(SYS_capget, &header, sets), "capget"); /* we cannot give what we have not */
+    const uint64_t had = (uint64_t)sets[1].permitted << 32 | sets[0].permitted;
     for (int i = 0; i < 2; i++) {
         sets[i].permitted &= (uint32_t)(want[PERMITTED] >> 32 * i);
         sets[i].effective = sets[i].permitted & (uint32_t)(want[EFFECTIVE] >> 32 * i);
-        sets[i].inheritable = (uint32_t)(want[INHERITABLE] >> 32 * i);
+        sets[i].inheritable = (uint32_t)((had & want[INHERITABLE]) >> 32 * i);
     }
     must(c, syscall(SYS_capset, &header, sets), "capset");
     must(c, prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0),
          "prctl PR_CAP_AMBIENT_CLEAR_ALL");
     for (int i = 0; i < 64; i++)
-        if (want[AMBIENT] >> i & 1)
+        if ((had & want[AMBIENT]) >> i & 1)
             must(c, prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, i, 0, 0),
                  "prctl PR_CAP_AMBIENT_RAISE %d", i);
     if (c->want.no_new_privileges)
@@ -4758,16 +4759,18 @@ static int set_names(struct container *c) {
     return set_hostname(c);
 }
 
-/* program: what clients rely on: HOME as the container's passwd(5) has it, a working directory, and
- * that a program is there is said now, and not only by start: managers want it so. */
+/* program: what clients rely on: PATH, HOME as the container's passwd(5) has it, a working
+ * directory, and that a program is there is said now, and not only by start: managers want it so.
+ */
 static int find_program(struct container *c) {
-    const char *program = c->want.argv[0], *path = STANDARD_PATH;
+    const char *program = c->want.argv[0], *path = "";
     const struct passwd *user = NULL;
     struct stat s;
     FILE *f = fopen("/etc/passwd", "re");
     while (f && (user = fgetpwent(f)) != NULL && user->pw_uid != c->want.uid) {
     }
     set_variable(keep("HOME=%s", user ? user->pw_dir : "/"), false);
+    set_variable("PATH=" STANDARD_PATH, false);
     if (f) fclose(f);
     const int root_fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
     must(c, open_inside(root_fd, keep("%s", c->want.cwd + 1), root_fd, RESOLVE_IN_ROOT), "cwd %s",
@@ -4883,8 +4886,10 @@ static int start_created(struct container *c) {
     if (c->talk_fd < 0) die("container %s cannot be started: %s", c->want.name, strerror(errno));
     unlinkat(c->dir_fd, "start", 0);
     COPY(c->report.step, "start"); /* unless the child names another one */
-    if (hear_child(c, READY, NULL, 0) < 0 || hear_child(c, ENDED, NULL, 0) < 0)
-        return warn("%s: %s", c->report.step, c->report.why), ENGINE_FAILED;
+    if (hear_child(c, READY, NULL, 0) < 0 || hear_child(c, ENDED, NULL, 0) < 0) {
+        warn("%s: %s", c->report.step, c->report.why);
+        return c->report.kind == FAILED ? c->report.status : ENGINE_FAILED;
+    }
     c->made.started = time(NULL);
     if (write_state(c) < 0) die("cannot write the state of %s", c->want.name);
     return run_hooks(c, "poststart", "running");

@@ -54,6 +54,17 @@ END
   chmod +x "$T/share/own"
   in_container '.process.env = ["PATH=/mnt:/bin"] | .process.args = ["own"]'
   [[ $status -eq 0 && $output == own ]]
+  # Without one, in that which create looks in: busybox has it in /sbin.
+  in_container '.process.env = [] | .process.args = ["route"]'
+  [[ $status -eq 0 ]]
+}
+
+@test "oci: process: an interpreter that is missing is 'not found', as a missing program is" {
+  ours || skip 'crun: 1'
+  printf '#!/nowhere\n' >"$T/share/own"
+  chmod +x "$T/share/own"
+  bundle '.process.args = ["/mnt/own"]'
+  try -127 rt run --bundle "$BUNDLE" box
 }
 
 @test "oci: process: user, groups, umask" {
@@ -74,6 +85,10 @@ END
 .process.capabilities = { bounding: ["CAP_KILL", "CAP_SETUID"], permitted: ["CAP_KILL"] } | .process.user.uid = 1000 ;; grep -E "CapBnd|CapEff" /proc/self/status | cut -c 1-6,23- ;; CapEff00\nCapBnda0
 .process.capabilities = ({} | .bounding = ["CAP_KILL"] | .inheritable = .bounding | .permitted = .bounding | .effective = .bounding | .ambient = .bounding) | .process.user.uid = 1000 ;; grep Cap /proc/self/status | cut -c 1-6,23- ;; CapInh20\nCapPrm20\nCapEff20\nCapBnd20\nCapAmb20
 .process.capabilities = { bounding: [], effective: [], permitted: [] } ;; grep Cap /proc/self/status | cut -c 1-6,23- ;; CapInh00\nCapPrm00\nCapEff00\nCapBnd00\nCapAmb00
+END
+  # One that this host's root does not have either is not there, in none of the sets.
+  table <<'END'
+.process.capabilities |= (.inheritable = [] | .ambient = [] | .[] = ["CAP_KILL", "CAP_SYS_RESOURCE"]) | .process.user.uid = 1000 ;; grep -v Bnd /proc/self/status | grep Cap | cut -c 1-6,23- ;; CapInh20\nCapPrm20\nCapEff20\nCapAmb20
 END
 }
 
