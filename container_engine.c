@@ -1098,8 +1098,8 @@ static int open_stdio(struct container *c) {
         if (fcntl(c->ours[i], F_SETFL, O_NONBLOCK) < 0) return fail(c, "O_NONBLOCK");
         if (c->want.detach && i == 0) close_fd(&c->ours[0]); /* an empty input */
         /* The pipes are the container's, so that it can open /dev/stdout. */
-        if (c->made.base && fchown(c->stdio[i], (uid_t)(c->made.base + c->want.uid),
-                                   (gid_t)(c->made.base + c->want.gid)) < 0)
+        if (fchown(c->stdio[i], (uid_t)(c->made.base + c->want.uid),
+                   (gid_t)(c->made.base + c->want.gid)) < 0)
             return fail(c, "cannot give a pipe to the container");
     }
     return 0;
@@ -4650,10 +4650,9 @@ static int open_socket(const char *path, int (*how)(int, const struct sockaddr *
     return fd;
 }
 /* bundle: what later commands need: config.json as it was, devices, and the place where the child
- * waits for start. The manager's pipes become the program's user's, for it may open /dev/stdout. */
+ * waits for start. */
 static int keep_bundle(struct container *c) {
     const uid_t base = (uid_t)c->made.base;
-    struct stat s;
     int from_fd = open(keep("%s/config.json", c->want.bundle), O_RDONLY | O_CLOEXEC);
     int to_fd = openat(c->dir_fd, "config.json", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
     const ssize_t n = sendfile(to_fd, from_fd, NULL, JSON_BYTES);
@@ -4668,12 +4667,19 @@ static int keep_bundle(struct container *c) {
                         fchmodat(c->dir_fd, node, d->mode & 07777, 0) < 0))
             return fail(c, "make the device for %s", c->want.mounts[i].target);
     }
-    for (int i = 0; i < 3; i++)
-        if (fstat(i, &s) == 0 && S_ISFIFO(s.st_mode) &&
-            fchown(i, base + c->want.uid, (gid_t)-1) < 0)
-            return fail(c, "chown %d", i);
     oci.start_fd = open_socket(keep(START, c->dir_fd), bind);
     return oci.start_fd >= 0 && listen(oci.start_fd, 1) == 0 ? 0 : fail(c, "socket for start");
+}
+
+/* pipes: the manager's, if we pass them on, become the program's user's: he may open /dev/stdout.
+ */
+static int give_pipes(struct container *c) {
+    const uid_t owner = (uid_t)c->made.base + c->want.uid;
+    struct stat s;
+    for (int i = 0; c->want.bundle && i < 3; i++)
+        if (fstat(i, &s) == 0 && S_ISFIFO(s.st_mode) && fchown(i, owner, (gid_t)-1) < 0)
+            return fail(c, "chown %d", i);
+    return 0;
 }
 
 /* join, leave: the child inherits the namespaces of others; then we go back to our own. setns(2) */
@@ -4823,7 +4829,7 @@ static int dress(struct container *c) {
 #define STEP(name, ...) {name, "", "", __VA_ARGS__}
 static const struct step create_steps[] = {
     STEP("claim", claim, release), STEP("cgroup", make_cgroup, remove_cgroup),
-    STEP("bundle", keep_bundle), STEP("join", join_namespaces),
+    STEP("bundle", keep_bundle), STEP("pipes", give_pipes), STEP("join", join_namespaces),
     STEP("clone", clone_child, end_child), STEP("leave", join_namespaces),
     STEP("users", map_users), STEP("prestart", run_step_hooks),
     STEP("createRuntime", run_step_hooks), STEP("layer", mount_layer), STEP("ready", await_ready),
@@ -4835,8 +4841,8 @@ static const struct step create_steps[] = {
     STEP("caps", drop_capabilities), STEP("seccomp", filter_calls),
     STEP("startContainer", run_step_hooks), STEP("exec", execute), {0},
 }, oci_exec_steps[] = {
-    STEP("enter", enter), STEP("clone", clone_child, end_child), STEP("go", go),
-    STEP("ready", tell_manager), {0},
+    STEP("pipes", give_pipes), STEP("enter", enter), STEP("clone", clone_child, end_child),
+    STEP("go", go), STEP("ready", tell_manager), {0},
 }, oci_exec_child_steps[] = {
     STEP("join", join), STEP("terminal", open_exec_terminal), STEP("program", find_program),
     STEP("dress", dress), STEP("caps", drop_capabilities), STEP("seccomp", filter_calls),

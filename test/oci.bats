@@ -621,6 +621,16 @@ process() { # SCRIPT [FILTER]
   remove box
 }
 
+@test "oci: exec: a user can open /dev/stdout, with --detach and without" {
+  started box
+  process 'echo out >/dev/stdout' '.user = { uid: 5, gid: 5 }'
+  rt exec --process "$T/process.json" --detach box </dev/null 2>"$T/err" 3>&- 4>&- | cat >"$T/out"
+  [[ $(<"$T/out") == out ]]
+  try -0 rt exec --process "$T/process.json" box
+  [[ $output == out ]]
+  remove box
+}
+
 @test "oci: exec: the options behind the id, and --tty, as conmon has them" {
   requires python3
   started box
