@@ -4743,17 +4743,20 @@ static int prepare_mounts(struct container *c) {
     for (const char *const *s = oci.sysctls; *s; s += 2)
         must(c, write_file(AT_FDCWD, s[0], s[1]), "write %s \"%s\"", s[0], s[1]);
     for (size_t i = 0; i < MOUNTS; i++) {
-        const struct mount *m = &c->want.mounts[i];
+        struct mount m = c->want.mounts[i];
+        const struct mount_attr after = {.attr_set = m.attributes & RDONLY};
         if (!oci.more[i].copy_up) continue;
         const int from_fd =
-            open_inside(c->tree_fds[0], keep("%s", m->target + 1), -1, RESOLVE_IN_ROOT);
+            open_inside(c->tree_fds[0], keep("%s", m.target + 1), -1, RESOLVE_IN_ROOT);
         if (from_fd < 0) continue; /* nothing is there */
-        c->tree_fds[i] = make_file_system(m);
-        must(c, c->tree_fds[i], "mount %s", m->type);
+        m.attributes &= ~after.attr_set;
+        c->tree_fds[i] = make_file_system(&m);
+        must(c, c->tree_fds[i], "mount %s", m.type);
         char *from = keep("/proc/self/fd/%d/.", dup(from_fd)); /* dup: without close-on-exec */
         char *to = keep("/proc/self/fd/%d/", dup(c->tree_fds[i]));
         char *const cp[] = {"cp", "-a", "--", from, to, NULL};
         if (start_program(c, cp, "", -1) < 0 || await_program(c, 60) < 0) give_up(c);
+        must(c, sys_mount_setattr(c->tree_fds[i], 0, &after), "mount_setattr %s", m.target);
     }
     return 0;
 }

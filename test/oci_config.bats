@@ -229,6 +229,14 @@ END
   [[ $result -eq 0 ]]
 }
 
+@test "oci: mounts: tmpcopyup, also of one that cannot be written to then" {
+  ours || skip 'crun 1.8.1 cannot'
+  table <<'END'
+.mounts += [{ destination: "/etc", type: "tmpfs", source: "tmpfs", options: ["tmpcopyup"] }] ;; grep -c ^root: /etc/passwd; touch /etc/x && echo made ;; 1\nmade
+.mounts += [{ destination: "/etc", type: "tmpfs", source: "tmpfs", options: ["ro", "tmpcopyup"] }] ;; grep -c ^root: /etc/passwd; touch /etc/x 2>&1 | grep -o "Read-only.*" ;; 1\nRead-only file system
+END
+}
+
 @test "oci: mounts: proc, sysfs, devpts, mqueue, cgroup" {
   table <<'END'
 . ;; for m in /proc /sys /dev /dev/pts /dev/shm /dev/mqueue; do awk -v m=$m '$2 == m { print $3 }' /proc/mounts | tail -n 1; done ;; proc\nsysfs\ntmpfs\ndevpts\ntmpfs\nmqueue
