@@ -3709,8 +3709,7 @@ static const char *fill_in(const struct container *c, const char *look) {
 
 /* A call, with the arguments it was made with, the kernel's answer, and where to read. Or (NULL) a
  * step begins: who acts, its number and name, what it does. With --step, Enter goes on and q ends
- * it; what the other process has to tell waits meanwhile. (Not for a lock on /dev/tty: that
- * is one file for all terminals, the containers' as well.) lockf(3) */
+ * it; what the other process has to tell waits meanwhile. lockf(3) */
 static int tell(struct container *c, const char *call, long result) {
     static int terminal_fd = -1, turn_fd = -1; /* the child has them from us */
     const bool inside = c->steps == c->child_steps;
@@ -3721,7 +3720,7 @@ static int tell(struct container *c, const char *call, long result) {
     while (strcmp(s->name, c->step) != 0) s++;
     if (flags.step && terminal_fd < 0) terminal_fd = open("/dev/tty", O_RDONLY | O_CLOEXEC);
     if (flags.step && terminal_fd < 0) return refuse(c, "--step: a terminal is needed");
-    if (flags.step && turn_fd < 0) turn_fd = memfd_create("turn", MFD_CLOEXEC);
+    if (turn_fd < 0) turn_fd = memfd_create("turn", MFD_CLOEXEC); /* /dev/tty is everybody's */
     lockf(turn_fd, F_LOCK, 0);
     if (call) {
         const char *name = keep("%.*s", (int)strcspn(call, " "), call),
@@ -3783,8 +3782,7 @@ static void take_without(const char *option, const char *value, void *to) {
         const struct wall *w = FIND(walls, name);
         if (!w)
             die("%s '%s': pid, net, uts, ipc, user, cgroup, pivot, proc, masks, devices, caps, "
-                "seccomp, limits, layer, descriptors are the walls; without mnt or private the "
-                "host's own mounts would change",
+                "seccomp, limits, layer, descriptors; mnt, private: the host's would change",
                 option, name);
         const char *red = isatty(STDERR_FILENO) ? "\033[1;31m" : "";
         if (!is_sealed()) /* the copy need not say it again */
@@ -4153,7 +4151,7 @@ static void load_seccomp(void *to, const struct value *v) {
     struct wanted *w = to;
     const struct value *list = find(v, "syscalls"), *all = find(v, "flags");
     w->otherwise = action_of(v, "defaultAction", "defaultErrnoRet");
-    w->last_call = (1 << 30) - 1; /* those of x32 begin there */
+    w->last_call = (1 << 30) - 1;                            /* those of x32 begin there */
     w->rules = calloc((size_t)list->next, sizeof *w->rules); /* more values than names */
     if (!w->rules) die("out of memory");
     for (const struct value *f = NULL; (f = each(all, f, '[')) != NULL;)
