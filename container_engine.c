@@ -1257,9 +1257,16 @@ static int finish_network(struct container *c) {
     return result;
 }
 
-/* Remove the name, if it is one of ours and not a namespace that somebody made by hand. */
+/* Set the cable down: a socket that was sent to another container keeps the namespace alive, which
+ * still has the address. Then remove the name, if it is one of ours and not a namespace that
+ * somebody made by hand. */
 static void remove_network(struct container *c) {
     char link[128], target[64] = "";
+    struct ifreq cable = {0};
+    int fd = c->made.address[0] ? socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0) : -1;
+    snprintf(cable.ifr_name, sizeof cable.ifr_name, "ve%08llx", c->made.pid);
+    if (fd >= 0) ioctl(fd, SIOCSIFFLAGS, &cable);
+    close_fd(&fd);
     snprintf(link, sizeof link, NETNS_DIR "/%s", c->want.name);
     const ssize_t n = readlink(link, target, sizeof target - 1);
     if (n > 13 && strncmp(target, "/proc/", 6) == 0 && strcmp(target + n - 7, "/ns/net") == 0)

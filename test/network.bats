@@ -95,6 +95,41 @@ veths() {
     "$ENGINE" --rm "$ALPINE" c1 192.168.1.2 true
 }
 
+# Who has a socket of the container's keeps its network namespace alive.
+@test "network: an address does not outlive its container, whoever has a socket of it" {
+  requires gcc python3
+  local dir=$BATS_TEST_TMPDIR/shared
+  mkdir "$dir"
+  gcc -static -x c -o "$dir/give" - <<'END'
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+int main(void) {
+    struct sockaddr_un name = {AF_UNIX, "/shared/socket"};
+    int to = socket(AF_UNIX, SOCK_STREAM, 0), gift = socket(AF_INET, SOCK_DGRAM, 0);
+    union { struct cmsghdr header; char bytes[CMSG_SPACE(sizeof(int))]; } u =
+        {.header = {CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS}};
+    struct iovec byte = {"x", 1};
+    struct msghdr m = {.msg_iov = &byte, .msg_iovlen = 1, .msg_control = &u, .msg_controllen = sizeof u};
+    memcpy(CMSG_DATA(&u.header), &gift, sizeof gift);
+    if (connect(to, (struct sockaddr *)&name, sizeof name) < 0) return 1;
+    return sendmsg(to, &m, 0) != 1;
+}
+END
+  start keeper python3 -uc 'import socket, sys, time
+s = socket.socket(socket.AF_UNIX)
+s.bind(sys.argv[1])
+s.listen()
+print("listens")
+kept = socket.recv_fds(s.accept()[0], 1, 1)[1]
+print("has", len(kept))
+time.sleep(1000)' "$dir/socket"
+  wait_until 10 grep -q listens "$BATS_TEST_TMPDIR/keeper.out"
+  try -0 ce --rm -v "$dir:/shared" "$ALPINE" c1 192.168.1.2 /shared/give
+  wait_until 10 grep -qx 'has 1' "$BATS_TEST_TMPDIR/keeper.out"
+  try -1 lab ping -c 1 -W 2 192.168.1.2
+}
+
 @test "network: 'none' gives loopback and nothing else" {
   try -0 ce "$ALPINE" c1 none ip a
   [[ $output =~ lo:\ \<LOOPBACK,UP && $output != *eth0* ]]
