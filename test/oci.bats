@@ -290,7 +290,7 @@ load oci
   fails -w 'has processes' create --bundle "$BUNDLE" box
   bundle '.linux.cgroupsPath = "/"'
   fails create --bundle "$BUNDLE" box
-  ! gone "$pid"
+  [[ -e /proc/$pid/exe ]]
   stop_started
   rmdir "$cgroup"
   bundle '.linux.cgroupsPath = ""'
