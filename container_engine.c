@@ -4192,7 +4192,7 @@ static struct {
     } more[MOUNTS];
     int start_fd, console_fd, pid_fd; /* where start knocks; the manager's socket, its pid file */
     int own_fds[COUNT(namespaces)];
-    FILE *log; /* exec: of the manager's */
+    FILE *log; /* the manager's, once it is open */
 } oci = {.config = &absent, .start_fd = -1, .console_fd = -1, .pid_fd = -1};
 
 /* Options of a mount, and of `features`. With r before its name, one is for what is mounted below,
@@ -5120,7 +5120,8 @@ static int oci_features(struct container *c, char **argv) {
 static void log_to_file(const char *line) {
     const time_t now = time(NULL);
     char when[32];
-    FILE *f = oci.log ? oci.log : fopen(flags.log, "ae");
+    if (!oci.log) oci.log = fopen(flags.log, "ae");
+    FILE *f = oci.log;
     if (!f) return;
     strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", gmtime(&now));
     if (flags.log_format && strcmp(flags.log_format, "json") == 0)
