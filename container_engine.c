@@ -3971,15 +3971,12 @@ static const struct value *read_json(const char *file, char *text, size_t size) 
 
 /* The whole of a file; "-": of standard input. */
 static const struct value *load_json(const char *path) {
-    int fd = strcmp(path, "-") == 0 ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
+    FILE *f = strcmp(path, "-") == 0 ? stdin : fopen(path, "re");
     char *text = calloc(1, JSON_BYTES + 1);
-    ssize_t n = fd < 0 || !text ? -1 : 1;
-    size_t size = 0;
-    while (n > 0 && size < JSON_BYTES && (n = read(fd, text + size, JSON_BYTES - size)) > 0)
-        size += (size_t)n;
-    if (n < 0) die("%s: %s", path, strerror(errno));
+    const size_t size = f && text ? fread(text, 1, JSON_BYTES, f) : 0;
+    if (!f || !text || ferror(f)) die("%s: %s", path, strerror(errno));
     if (size == JSON_BYTES) die("%s: more than %d bytes", path, JSON_BYTES - 1);
-    close_fd(&fd);
+    fclose(f);
     return read_json(path, text, size);
 }
 
