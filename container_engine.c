@@ -701,16 +701,10 @@ static int await_program(struct container *c, int seconds) {
 
 /* ---- 4. The two tables, and the drivers that walk them ----------------------------------- */
 
-static int claim(struct container *c), make_cgroup(struct container *c),
-    clone_child(struct container *c), map_users(struct container *c),
-    start_network(struct container *c), mount_layer(struct container *c), go(struct container *c);
-static void release(struct container *c), remove_cgroup(struct container *c),
-    end_child(struct container *c), remove_network(struct container *c);
-static int leave_host(struct container *c), place_mounts(struct container *c),
-    pivot(struct container *c), set_hostname(struct container *c),
-    drop_capabilities(struct container *c), filter_calls(struct container *c),
-    execute(struct container *c);
-static int serve(struct container *c), child_died(struct container *c);
+static typeof(int(struct container *)) claim, make_cgroup, clone_child, map_users, start_network,
+    mount_layer, go, leave_host, place_mounts, pivot, set_hostname, drop_capabilities, filter_calls,
+    execute, serve, child_died;
+static typeof(void(struct container *)) release, remove_cgroup, end_child, remove_network;
 
 static const struct step host_steps[] = {
     {"claim", "takes the name and the address, so that nobody else gets them",
@@ -855,11 +849,9 @@ static _Noreturn void run_child(struct container *c) {
 
 /* In Part II. runs: its first process is alive; has_engine: the engine that looks after it is.
  * sweep_others walks the way back of engines that were killed. */
-static int read_state(struct made *made, int lib_fd, const char *name),
-    write_state(struct container *c), lock_host(struct container *c),
-    sweep_others(struct container *c), take_address(struct container *c),
-    remove_set_aside(struct container *c);
-static void unlock_host(struct container *c), set_aside(struct container *c);
+static typeof(claim) write_state, lock_host, sweep_others, take_address, remove_set_aside;
+static typeof(release) unlock_host, set_aside;
+static int read_state(struct made *made, int lib_fd, const char *name);
 static bool runs(const struct made *m), has_engine(const struct made *m);
 static const char *this_boot(void);
 
@@ -1492,17 +1484,10 @@ static int note_start(struct container *c) {
 }
 
 /*
- * go: the child has made its walls, the network stands: let it become the program.
- *
- *   engine                           child
- *              <--- WALLS_STAND ---  (with its terminal, if it has one)
- *   waits for ip
- *              ---- GO ----------->
- *              <--- READY ---------  just before exec
- *              <--- ENDED ---------  the kernel closes its end in exec
- *
- * READY and the end mean: it runs. READY and a failure: exec failed. The end alone: it was killed.
- * Where neither network nor terminal is waited for, the child need not ask.
+ * go: the child has made its walls, the network stands: let it become the program. With WALLS_STAND
+ * comes its terminal, if it has one. Where neither that nor a network is waited for, the child need
+ * not ask. READY and the end of the connection mean: it runs. READY and a failure: exec failed. The
+ * end alone: it was killed.
  */
 static int go(struct container *c) {
     if (c->asks) {
