@@ -681,17 +681,14 @@ static int await_program(struct container *c, int seconds) {
     struct program *p = &c->program;
     struct pollfd end = {sys_pidfd_open(p->pid), POLLIN, 0};
     char said[200] = "";
-    int status = -1;
-    const int ready = end.fd < 0 ? -1 : poll(&end, 1, seconds * 1000);
+    int status = -1, ready = end.fd < 0 ? -1 : poll(&end, 1, seconds * 1000);
     if (ready <= 0) kill(p->pid, SIGKILL);
-    if (ready < 0) fail(c, "cannot wait for %s", p->argv[0]);
-    const bool lost = waitpid(p->pid, &status, 0) < 0;
-    if (lost) fail(c, "cannot wait for %s", p->argv[0]);
+    if (waitpid(p->pid, &status, 0) < 0) ready = -1;
     const ssize_t n = pread(p->output_fd, said, sizeof said - 1, 0);
     said[n > 0 ? strcspn(said, "\n") : 0] = '\0';
     close_fd(&p->output_fd);
     close_fd(&end.fd);
-    if (ready < 0 || lost) return -1;
+    if (ready < 0) return fail(c, "cannot wait for %s", p->argv[0]);
     if (ready == 0) return refuse(c, "%s did not finish within %d seconds", p->argv[0], seconds);
     if (WIFEXITED(status) && WEXITSTATUS(status) == NOT_FOUND)
         return refuse(c, "%s cannot be run: is %s installed? (" ENV_SH " deps)", p->argv[0],
@@ -974,21 +971,17 @@ static void end_layer_later(struct container *c) {
  */
 static void release(struct container *c) {
     if (c->dir_fd < 0) return;
-    if (!c->made.remove) {
+    if (!c->made.remove)
         write_state(c);
-        close_fd(&c->lib_fd); /* the address is free */
-        end_layer_later(c);
-    } else if (lock_host(c) == 0) {
+    else if (lock_host(c) == 0)
         set_aside(c);
-        unlock_host(c);
-        close_fd(&c->lib_fd); /* the address is free, however long the rest takes */
-        close_fd(&c->dir_fd); /* there may be few descriptors */
-        close_fd(&c->signal_fd);
-        if (remove_set_aside(c) < 0) warn("warning: %s", c->report.why);
-    }
+    unlock_host(c);
+    close_fd(&c->lib_fd); /* the address is free, however long the rest takes */
+    if (!c->made.remove) end_layer_later(c);
     close_fd(&c->mounts_fd);
-    close_fd(&c->dir_fd);
-    close_fd(&c->lib_fd);
+    close_fd(&c->dir_fd); /* there may be few descriptors */
+    close_fd(&c->signal_fd);
+    if (c->made.remove && remove_set_aside(c) < 0) warn("warning: %s", c->report.why);
 }
 
 /* Make the cgroup and the directories above it. In each new one the controllers are switched on for
@@ -1002,8 +995,7 @@ static int make_cgroup_path(struct container *c) {
         const char slash = *end;
         *end = '\0';
         const bool made = mkdir(path, 0755) == 0;
-        if (!made && errno != EEXIST) return fail(c, "mkdir %s", path);
-        if (made) did(c, 0, "mkdir %s", path);
+        if ((made || errno != EEXIST) && did(c, made - 1, "mkdir %s", path) < 0) return -1;
         for (size_t i = 0; made && slash && i < 2 * COUNT(controllers); i++) {
             snprintf(file, sizeof file, "%s/%scgroup.subtree_control", path, i % 2 ? "" : "../");
             did(c, write_file(AT_FDCWD, file, controllers[i / 2]), "write %s \"%s\"", file,
@@ -1030,14 +1022,13 @@ static int make_cgroup(struct container *c) {
     c->cgroup_fd = open(c->made.cgroup, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (c->cgroup_fd < 0) return fail(c, "open %s", c->made.cgroup);
     for (const struct setting *s = c->want.settings; s->file; s++) {
-        if (write_file(c->cgroup_fd, s->file, s->value) == 0) {
-            did(c, 0, "write %s \"%s\"", s->file, s->value);
-            continue;
-        }
-        if (strcmp(s->value, "max") == 0 && errno == ENOENT) continue; /* there is none */
-        if (s->asked || errno != ENOENT)
-            return fail(c, "write %s \"%s\" (see " ENV_SH " check)", s->file, s->value);
-        missing = true;
+        const int result = write_file(c->cgroup_fd, s->file, s->value);
+        const bool absent = result < 0 && errno == ENOENT, no_limit = strcmp(s->value, "max") == 0;
+        if (absent && !no_limit && !s->asked) missing = true;
+        if (absent && (no_limit || !s->asked)) continue;
+        if (did(c, result, "write %s \"%s\"%s", s->file, s->value,
+                result < 0 ? " (see " ENV_SH " check)" : "") < 0)
+            return -1;
     }
     if (missing)
         warn("warning: this host has no cpu, memory and pids controllers in cgroup v2: the default "
@@ -1302,7 +1293,7 @@ static int write_own_file(struct container *c, const char *name) {
  * shifted by the child's user namespace: what is root's on disk is root's inside, and no file is
  * changed for it. mount_setattr(2)
  */
-static int open_bind(struct container *c, const struct mount *m) {
+static int open_bind(struct container *c, const struct mount *m, int *tree_fd) {
     const unsigned deep = m->type[0] == 'r' ? AT_RECURSIVE : 0;
     struct mount_attr a = {.attr_set = m->attributes,
                            .attr_clr = m->cleared,
@@ -1310,22 +1301,19 @@ static int open_bind(struct container *c, const struct mount *m) {
     unsigned major, minor;
     struct stat s;
     if (m->source[0] != '/' && write_own_file(c, m->source) < 0) return -1;
-    int tree_fd = sys_open_tree(c->dir_fd, m->source, deep);
-    if (tree_fd < 0) return fail(c, "%s", m->source);
-    if (m->data && fstat(tree_fd, &s) < 0) return close_fd(&tree_fd), fail(c, "%s", m->source);
+    *tree_fd = sys_open_tree(c->dir_fd, m->source, deep);
+    if (*tree_fd < 0 || (m->data && fstat(*tree_fd, &s) < 0)) return fail(c, "%s", m->source);
     if (m->data &&
         (sscanf(m->data, "%u:%u", &major, &minor) != 2 || s.st_rdev != makedev(major, minor)))
-        return close_fd(&tree_fd), refuse(c, "%s is not the device of that name", m->source);
+        return refuse(c, "%s is not the device of that name", m->source);
     if (c->users_fd < 0) a.attr_set &= ~(uint64_t)MOUNT_ATTR_IDMAP;
     if (a.attr_set & MOUNT_ATTR_IDMAP) a.userns_fd = (uint64_t)c->users_fd;
     /* What is mounted below would be the host's peer still: a mount on it would be there, too. */
     const struct mount_attr below = {.propagation = a.propagation};
-    int result = m->top_only ? sys_mount_setattr(tree_fd, deep, &below) : 0;
-    if (result == 0) result = sys_mount_setattr(tree_fd, m->top_only ? 0 : deep, &a);
-    did(c, result, "mount_setattr %s: %s%s", m->source, names_of(a.attr_set),
-        result < 0 && a.userns_fd ? " (--userns off does without)" : "");
-    if (result < 0) close_fd(&tree_fd);
-    return tree_fd;
+    int result = m->top_only ? sys_mount_setattr(*tree_fd, deep, &below) : 0;
+    if (result == 0) result = sys_mount_setattr(*tree_fd, m->top_only ? 0 : deep, &a);
+    return did(c, result, "mount_setattr %s: %s%s", m->source, names_of(a.attr_set),
+               result < 0 && a.userns_fd ? " (--userns off does without)" : "");
 }
 
 /* The directories of the layer. What is written inside goes to upper, whose owner and mode are
@@ -1356,7 +1344,9 @@ static int mount_overlay(struct container *c) {
     char path[PATH_MAX];
     struct statfs f;
     snprintf(path, sizeof path, "%s/%s", c->want.lib_dir, c->want.name);
-    if (did(c, chdir(path), "chdir %s", path) < 0 ||
+    /* Without a user namespace the copy still shares with the host what is mounted in it. */
+    if (did(c, mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), "mount --make-rprivate /") < 0 ||
+        did(c, chdir(path), "chdir %s", path) < 0 ||
         did(c, sys_move_mount(c->tree_fds[0], AT_FDCWD, "lower"), "mount %s on %s/lower",
             c->want.rootfs, path) < 0)
         return -1;
@@ -1385,30 +1375,28 @@ static int mount_overlay(struct container *c) {
  */
 static int mount_layer(struct container *c) {
     const struct wanted *w = &c->want;
-    int fds[MOUNTS], host_fd = -1;
+    int fds[MOUNTS];
     size_t count = 0;
     char path[64];
     if (!w->write_through && make_layer_directories(c) < 0) return -1;
-    for (size_t i = 0; w->mounts[i].type; i++)
-        if (is_bind(&w->mounts[i]) && (c->tree_fds[i] = open_bind(c, &w->mounts[i])) < 0) return -1;
+    for (size_t i = 0; w->mounts[i].type; i++) {
+        if (!is_bind(&w->mounts[i])) continue;
+        if (open_bind(c, &w->mounts[i], &c->tree_fds[i]) < 0) return -1;
+        fds[count++] = c->tree_fds[i];
+    }
     if (!w->write_through) {
         snprintf(path, sizeof path, "/proc/%lld/ns/mnt", c->made.pid);
         c->mounts_fd = open(path, O_RDONLY | O_CLOEXEC);
-        host_fd = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
-        /* Without a user namespace the copy still shares with the host what is mounted in it. */
+        int host_fd = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
         if (c->mounts_fd < 0 || host_fd < 0) return close_fd(&host_fd), fail(c, "open %s", path);
-        if (did(c, setns(c->mounts_fd, CLONE_NEWNS), "setns NEWNS: the child's") < 0 ||
-            did(c, mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), "mount --make-rprivate /") <
-                0)
-            return close_fd(&host_fd), -1;
-        const int result = mount_overlay(c);
+        did(c, setns(c->mounts_fd, CLONE_NEWNS), "setns NEWNS: the child's");
+        if (!c->report.why[0]) mount_overlay(c);
         did(c, setns(host_fd, CLONE_NEWNS), "setns NEWNS: the host's again");
         close_fd(&host_fd);
         if ((w->remove && c->fresh) || w->detach) close_fd(&c->mounts_fd); /* see end_layer_later */
-        if (result < 0 || c->report.why[0]) return -1;
+        if (c->report.why[0]) return -1;
+        fds[0] = c->tree_fds[0]; /* the overlay, in place of the rootfs */
     }
-    for (size_t i = 0; w->mounts[i].type; i++)
-        if (is_bind(&w->mounts[i])) fds[count++] = c->tree_fds[i];
     if (say(c->talk_fd, TREES, fds, count) < 0) return fail(c, "the child is gone");
     close_trees(c);
     return 0;
@@ -1548,11 +1536,9 @@ static void leave_caller(struct container *c) {
 static int leave_host(struct container *c) {
     const struct mount *mounts = c->want.mounts;
     int fds[MOUNTS] = {0}, *next = fds;
-    size_t count = 0;
     if (!c->want.address[0] && !c->want.bundle && c->want.namespaces & CLONE_NEWNET)
         must(c, unshare(CLONE_NEWNET), "unshare NEWNET");
-    for (size_t i = 0; mounts[i].type; i++) count += is_bind(&mounts[i]);
-    hear_engine(c, fds, count); /* which has mapped our user ids meanwhile */
+    hear_engine(c, fds, MOUNTS); /* which has mapped our user ids meanwhile */
     for (size_t i = 0; mounts[i].type; i++)
         if (is_bind(&mounts[i])) c->tree_fds[i] = *next++;
     leave_caller(c);
@@ -1615,38 +1601,30 @@ static void place_mount(struct container *c, int tree_fd, const struct mount *m)
     close_fd(&at_fd);
 }
 
-/* Hide a path, if it is there: a file under /dev/null, a directory under an empty one. */
-static void hide(struct container *c, const char *path) {
+/* Cover a path, if it is there. To hide it: a file with /dev/null, a directory with an empty one.
+ * Otherwise with itself, as a mount that cannot be written. */
+static void cover(struct container *c, const char *path, bool hide) {
     static const struct mount null = {"bind", "/dev/null"},
                               empty = {"tmpfs", "tmpfs", "", "size=0,mode=555", QUIET | RDONLY};
     static int empty_fd = -1; /* the first one, of which the others are copies */
+    const struct mount_attr a = {.attr_set = QUIET | RDONLY};
+    const struct mount self = {"rbind", path}, *with = &self;
     struct stat s;
-    int at_fd = open_place(c, path, -1);
+    int at_fd = open_place(c, path, -1), from_fd = at_fd;
     if (at_fd < 0 && errno == ENOENT) return;
     need(c, at_fd < 0 ? -1 : fstat(at_fd, &s), "open %s", path);
-    const int from_fd = S_ISDIR(s.st_mode) ? empty_fd : tree_at(c, "/dev/null");
-    int tree_fd = from_fd < 0 ? make_file_system(&empty) : sys_open_tree(from_fd, "", 0);
-    attach(c, tree_fd, S_ISDIR(s.st_mode) ? &empty : &null, at_fd, path);
+    if (hide) with = S_ISDIR(s.st_mode) ? &empty : &null;
+    if (hide) from_fd = S_ISDIR(s.st_mode) ? empty_fd : tree_at(c, "/dev/null");
+    int tree_fd = from_fd < 0 ? make_file_system(&empty)
+                              : sys_open_tree(from_fd, "", hide ? 0 : AT_RECURSIVE);
+    if (!hide && tree_fd >= 0)
+        must(c, sys_mount_setattr(tree_fd, AT_RECURSIVE, &a), "mount_setattr %s: %s", path,
+             names_of(a.attr_set));
+    attach(c, tree_fd, with, at_fd, path);
     if (from_fd < 0)
         empty_fd = tree_fd;
     else
         close_fd(&tree_fd);
-    close_fd(&at_fd);
-}
-
-/* A path on top of itself, as a mount that cannot be written. */
-static void protect(struct container *c, const char *path) {
-    const struct mount_attr a = {.attr_set = QUIET | RDONLY};
-    const struct mount self = {"rbind", path};
-    int at_fd = open_place(c, path, -1);
-    if (at_fd < 0 && errno == ENOENT) return;
-    need(c, at_fd, "open %s", path);
-    int tree_fd = sys_open_tree(at_fd, "", AT_RECURSIVE);
-    need(c, tree_fd, "open_tree %s", path);
-    must(c, sys_mount_setattr(tree_fd, AT_RECURSIVE, &a), "mount_setattr %s: %s", path,
-         names_of(a.attr_set));
-    attach(c, tree_fd, &self, at_fd, path);
-    close_fd(&tree_fd);
     close_fd(&at_fd);
 }
 
@@ -1690,8 +1668,8 @@ static int place_mounts(struct container *c) {
         if (symlinkat(device_links[i][0], dev_fd, device_links[i][1]) < 0 && errno != EEXIST)
             must(c, -1, "symlink /dev/%s", device_links[i][1]);
     close_fd(&dev_fd);
-    for (const char *const *path = c->want.masked; *path; path++) hide(c, *path);
-    for (const char *const *path = c->want.read_only_paths; *path; path++) protect(c, *path);
+    for (const char *const *path = c->want.masked; *path; path++) cover(c, *path, true);
+    for (const char *const *path = c->want.read_only_paths; *path; path++) cover(c, *path, false);
     if (c->has_terminal)
         open_terminal(
             c, sys_openat2(tree_at(c, "/dev/pts"), "ptmx", O_RDWR | O_NOCTTY, RESOLVE_NO_SYMLINKS));
