@@ -424,6 +424,21 @@ __attribute__((format(printf, 1, 2))) static void warn(const char *format, ...) 
 
 #define die(...) (warn(__VA_ARGS__), exit(ENGINE_FAILED)) /* only before anything was made */
 
+enum { COMMAND_LINE = 6 << 20 }; /* no longer one can be made. execve(2) */
+static char kept[COMMAND_LINE + (2 << 20)], *kept_end = kept;
+
+/* A string that lives as long as we do. */
+__attribute__((format(printf, 1, 2))) static char *keep(const char *format, ...) {
+    const size_t left = (size_t)(kept + sizeof kept - kept_end);
+    va_list args;
+    va_start(args, format);
+    const size_t n = (size_t)vsnprintf(kept_end, left, format, args);
+    va_end(args);
+    if (n >= left) die("too many words");
+    kept_end += n + 1;
+    return kept_end - n - 1;
+}
+
 /*
  * What a call did, in the words of the format. --explain shows it; of one that failed (below 0) it
  * is noted why, to be printed once, with the step's name. Returns the result.
@@ -772,12 +787,11 @@ static int hold_signals(uint64_t ignored) {
  * set our own, which it inherits then. getrlimit(2), proc_pid_oom_score_adj(5) */
 static int reset_inherited(struct container *c, uint64_t ignored) {
     const struct sched_param plain = {0};
-    char score[16];
+    const char *score = keep("%d", c->want.oom_score);
     /* Not by signal(2): the C library keeps 32 and 33 to itself. All zeros mean SIG_DFL. */
     for (int n = 1; n < NSIG; n++)
         if (ignored >> (n - 1) & 1 && n != SIGPIPE && n != SIGHUP)
             syscall(SYS_rt_sigaction, n, (const unsigned long[4]){0}, NULL, 8);
-    snprintf(score, sizeof score, "%d", c->want.oom_score);
     if (did(c, write_file(AT_FDCWD, "/proc/self/oom_score_adj", score), "oom_score_adj") < 0 ||
         did(c, sched_setscheduler(0, SCHED_OTHER, &plain), "sched_setscheduler OTHER") < 0 ||
         did(c, setpriority(PRIO_PROCESS, 0, 0), "setpriority 0") < 0)
@@ -904,7 +918,7 @@ static int write_claim(struct container *c) {
     const struct wanted *w = &c->want;
     struct made *m = &c->made;
     const bool users = w->namespaces & CLONE_NEWUSER;
-    char path[PATH_MAX], events[64];
+    char events[64];
     if (m->rootfs[0] && strcmp(m->rootfs, w->rootfs) != 0)
         return refuse(c, "the layer of %s belongs to %s: delete %s first, or take another name",
                       w->name, m->rootfs, w->name);
@@ -929,8 +943,8 @@ static int write_claim(struct container *c) {
     m->engine = getpid();
     m->engine_start = start_time(m->engine);
     if (m->engine_start < 0) return fail(c, "/proc/self/stat");
-    snprintf(path, sizeof path, "%s/cgroup.events", m->cgroup); /* ours would be killed with it */
-    if (read_file(AT_FDCWD, path, events, sizeof events) > 0 && strstr(events, "populated 1"))
+    const char *file = keep("%s/cgroup.events", m->cgroup); /* ours would be killed with it */
+    if (read_file(AT_FDCWD, file, events, sizeof events) > 0 && strstr(events, "populated 1"))
         return refuse(c, "%s has processes: does %s run already, with another " LIB_DIR "?",
                       m->cgroup, w->name);
     return write_state(c) == 0 ? 0 : fail(c, "write %s/%s/state", w->lib_dir, w->name);
@@ -988,8 +1002,7 @@ static void release(struct container *c) {
  * what is below it; in those that were there, env.sh has done so. */
 static int make_cgroup_path(struct container *c) {
     static const char *const controllers[] = {"+cpu", "+memory", "+pids", "+io", "+cpuset"};
-    char path[PATH_MAX], file[PATH_MAX + 32];
-    COPY(path, c->made.cgroup);
+    char *path = keep("%s", c->made.cgroup);
     for (char *end = path + strlen(cgroup_mount()); *end;) {
         end = strchrnul(end + 1, '/');
         const char slash = *end;
@@ -997,7 +1010,7 @@ static int make_cgroup_path(struct container *c) {
         const bool made = mkdir(path, 0755) == 0;
         if ((made || errno != EEXIST) && did(c, made - 1, "mkdir %s", path) < 0) return -1;
         for (size_t i = 0; made && slash && i < 2 * COUNT(controllers); i++) {
-            snprintf(file, sizeof file, "%s/%scgroup.subtree_control", path, i % 2 ? "" : "../");
+            const char *file = keep("%s/%scgroup.subtree_control", path, i % 2 ? "" : "../");
             did(c, write_file(AT_FDCWD, file, controllers[i / 2]), "write %s \"%s\"", file,
                 controllers[i / 2]);
             c->report.why[0] = '\0'; /* not every controller is everywhere */
@@ -1040,11 +1053,10 @@ static int make_cgroup(struct container *c) {
  * a cgroup with members that still die is busy for a moment. */
 static void remove_cgroup(struct container *c) {
     char *const find[] = {"find", c->made.cgroup, "-depth", "-type", "d", "-delete", NULL};
-    char path[PATH_MAX];
+    const char *killer = keep("%s/cgroup.kill", c->made.cgroup);
     close_fd(&c->cgroup_fd);
     for (int i = 0; rmdir(c->made.cgroup) < 0 && errno == EBUSY && i < 1000; i++) {
-        snprintf(path, sizeof path, "%s/cgroup.kill", c->made.cgroup);
-        did(c, write_file(AT_FDCWD, path, "1"), "write %s \"1\"", path);
+        did(c, write_file(AT_FDCWD, killer, "1"), "write %s \"1\"", killer);
         usleep(2000);
         if (i % 100 == 10 && start_program(c, find, "", -1) >= 0) await_program(c, WAIT_SECONDS);
     }
@@ -1165,17 +1177,15 @@ static void end_child(struct container *c) {
 static int map_users(struct container *c) {
     static const char *const files[] = {"gid_map", "uid_map"};
     const char *const given[] = {c->want.gid_map, c->want.uid_map};
-    char path[64], range[64];
     if (!(c->want.namespaces & CLONE_NEWUSER)) return 0;
-    snprintf(range, sizeof range, "0 %lld %d\n", c->made.base, IDS);
     for (int i = 0; i < 2; i++) {
-        const char *map = given[i] ? given[i] : range;
-        snprintf(path, sizeof path, "/proc/%lld/%s", c->made.pid, files[i]);
-        if (did(c, write_file(AT_FDCWD, path, map), "write %s \"%.*s\"", path,
+        const char *map = given[i] ? given[i] : keep("0 %lld %d\n", c->made.base, IDS);
+        const char *file = keep("/proc/%lld/%s", c->made.pid, files[i]);
+        if (did(c, write_file(AT_FDCWD, file, map), "write %s \"%.*s\"", file,
                 (int)strcspn(map, "\n"), map) < 0)
             return -1;
     }
-    snprintf(path, sizeof path, "/proc/%lld/ns/user", c->made.pid);
+    const char *path = keep("/proc/%lld/ns/user", c->made.pid);
     c->users_fd = open(path, O_RDONLY | O_CLOEXEC);
     return c->users_fd < 0 ? fail(c, "open %s", path) : 0;
 }
@@ -1190,17 +1200,16 @@ static int map_users(struct container *c) {
  */
 static int start_network(struct container *c) {
     static char *const ip[] = {"ip", "-batch", "-", NULL};
-    char batch[512], path[64], link[128];
+    const char *path = keep("/proc/%lld/ns/net", c->made.pid);
+    const char *link = keep(NETNS_DIR "/%s", c->want.name);
     unsigned char a[4];
-    snprintf(path, sizeof path, "/proc/%lld/ns/net", c->made.pid);
-    snprintf(link, sizeof link, NETNS_DIR "/%s", c->want.name);
     remove_network(c);
     if (mkdir(NETNS_DIR, 0755) < 0 && errno != EEXIST) return fail(c, "mkdir " NETNS_DIR);
     if (did(c, symlink(path, link), "symlink %s %s", path, link) < 0) return -1;
     if (!c->want.address[0]) return 0;
     inet_pton(AF_INET, c->want.address, a);
-    snprintf(batch, sizeof batch,
-             "link add eth0 address 02:42:%02x:%02x:%02x:%02x type veth peer name ve%08llx netns "
+    char *batch =
+        keep("link add eth0 address 02:42:%02x:%02x:%02x:%02x type veth peer name ve%08llx netns "
              "%d\naddr add %s/%lld brd + dev eth0\nlink set eth0 up\nroute add default via %s\n",
              a[0], a[1], a[2], a[3], c->made.pid, getpid(), c->want.address, c->made.prefix,
              c->made.gateway);
@@ -1341,9 +1350,8 @@ static int mount_overlay(struct container *c) {
                       go_away[] = "lowerdir=lower,upperdir=upper,workdir=work,volatile";
     const char *options = c->want.remove && c->fresh ? go_away : stay;
     const struct mount overlay = {"overlay", "overlay", "/", options, MOUNT_ATTR_NODEV};
-    char path[PATH_MAX];
+    const char *path = keep("%s/%s", c->want.lib_dir, c->want.name);
     struct statfs f;
-    snprintf(path, sizeof path, "%s/%s", c->want.lib_dir, c->want.name);
     /* Without a user namespace the copy still shares with the host what is mounted in it. */
     if (did(c, mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), "mount --make-rprivate /") < 0 ||
         did(c, chdir(path), "chdir %s", path) < 0 ||
@@ -1377,7 +1385,6 @@ static int mount_layer(struct container *c) {
     const struct wanted *w = &c->want;
     int fds[MOUNTS];
     size_t count = 0;
-    char path[64];
     if (!w->write_through && make_layer_directories(c) < 0) return -1;
     for (size_t i = 0; w->mounts[i].type; i++) {
         if (!is_bind(&w->mounts[i])) continue;
@@ -1385,7 +1392,7 @@ static int mount_layer(struct container *c) {
         fds[count++] = c->tree_fds[i];
     }
     if (!w->write_through) {
-        snprintf(path, sizeof path, "/proc/%lld/ns/mnt", c->made.pid);
+        const char *path = keep("/proc/%lld/ns/mnt", c->made.pid);
         c->mounts_fd = open(path, O_RDONLY | O_CLOEXEC);
         int host_fd = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
         if (c->mounts_fd < 0 || host_fd < 0) return close_fd(&host_fd), fail(c, "open %s", path);
@@ -2214,21 +2221,6 @@ static int serve(struct container *c) {
 /* ==== Part II: Living with containers ====================================================== */
 
 /* ---- State, and what a killed engine left ------------------------------------------------ */
-
-enum { COMMAND_LINE = 6 << 20 }; /* no longer one can be made. execve(2) */
-static char kept[COMMAND_LINE + (2 << 20)], *kept_end = kept;
-
-/* A string that lives as long as we do. */
-__attribute__((format(printf, 1, 2))) static char *keep(const char *format, ...) {
-    const size_t left = (size_t)(kept + sizeof kept - kept_end);
-    va_list args;
-    va_start(args, format);
-    const size_t n = (size_t)vsnprintf(kept_end, left, format, args);
-    va_end(args);
-    if (n >= left) die("too many words");
-    kept_end += n + 1;
-    return kept_end - n - 1;
-}
 
 /* The bytes of the UTF-8 character here; 0: it is none. RFC 3629 */
 static size_t utf8_length(const char *text, uint32_t *character) {
