@@ -622,6 +622,14 @@ static int make_file_system(const struct mount *m) {
     return tree_fd;
 }
 
+/* To ask about an interface of the network, or to change it. netdevice(7) */
+static int ask_interface(unsigned long question, struct ifreq *r) {
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    const int result = fd < 0 ? -1 : ioctl(fd, question, r);
+    close_fd(&fd);
+    return result;
+}
+
 /* When the process began, in ticks since boot: field 22 of proc_pid_stat(5). -1: it is dead; -2:
  * nobody can tell. */
 static long long start_time(long long pid) {
@@ -1229,23 +1237,21 @@ static int finish_network(struct container *c) {
     struct ifreq bridge = {0}, r = {0};
     if (!c->want.address[0]) return 0;
     if (await_program(c, WAIT_SECONDS) < 0) return -1;
-    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     snprintf(r.ifr_name, sizeof r.ifr_name, "ve%08llx", c->made.pid);
     COPY(bridge.ifr_name, c->want.bridge);
     bridge.ifr_ifindex = (int)if_nametoindex(r.ifr_name);
-    int result = fd < 0 || !bridge.ifr_ifindex ? -1 : ioctl(fd, SIOCBRADDIF, &bridge);
+    int result = bridge.ifr_ifindex ? ask_interface(SIOCBRADDIF, &bridge) : -1;
     r.ifr_flags = IFF_UP;
-    if (result == 0) result = ioctl(fd, SIOCSIFFLAGS, &r);
+    if (result == 0) result = ask_interface(SIOCSIFFLAGS, &r);
     r.ifr_flags = 0;
     for (int i = 0; i < 10000 && result == 0 && !(r.ifr_flags & IFF_RUNNING); i++) {
         if (i) usleep(200);
-        result = ioctl(fd, SIOCGIFFLAGS, &r);
+        result = ask_interface(SIOCGIFFLAGS, &r);
     }
-    if (result == 0) result = ioctl(fd, SIOCSIFFLAGS, &r);
+    if (result == 0) result = ask_interface(SIOCSIFFLAGS, &r);
     did(c, result, "ip link set %s master %s up", r.ifr_name, c->want.bridge);
     if (result == 0 && !(r.ifr_flags & IFF_RUNNING))
-        result = refuse(c, "%s has no carrier: is bridge %s up?", r.ifr_name, c->want.bridge);
-    close_fd(&fd);
+        return refuse(c, "%s has no carrier: is bridge %s up?", r.ifr_name, c->want.bridge);
     return result;
 }
 
@@ -1715,10 +1721,7 @@ static int set_hostname(struct container *c) {
     if (w->hostname[0])
         must(c, sethostname(w->hostname, strlen(w->hostname)), "sethostname \"%s\"", w->hostname);
     if (!(w->namespaces & CLONE_NEWNET)) return 0;
-    int socket_fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    need(c, socket_fd, "socket");
-    must(c, ioctl(socket_fd, SIOCSIFFLAGS, &lo), "ip link set lo up");
-    close_fd(&socket_fd);
+    must(c, ask_interface(SIOCSIFFLAGS, &lo), "ip link set lo up");
     return 0;
 }
 
@@ -1957,10 +1960,7 @@ static void notice_carrier(struct container *c) {
     struct ethtool_value link = {.cmd = ETHTOOL_GLINK};
     struct ifreq eth0 = {.ifr_name = "eth0"};
     eth0.ifr_data = (void *)&link;
-    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    need(c, fd, "socket");
-    need(c, ioctl(fd, SIOCETHTOOL, &eth0), "eth0");
-    close_fd(&fd);
+    need(c, ask_interface(SIOCETHTOOL, &eth0), "eth0");
 }
 
 /* Tell the engine that all walls stand, and wait until the network does, too. An engine that died
@@ -3418,19 +3418,16 @@ static void check_address(struct wanted *w) {
     uint32_t answers[COUNT(questions)];
     struct in_addr address = {0};
     struct ifreq r = {0};
-    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    if (fd < 0) die("socket: %s", strerror(errno));
     if (chosen && inet_pton(AF_INET, w->address, &address) != 1)
         die("address '%s': one such as 192.168.1.2 (IPv4) is needed, auto or none", w->address);
     COPY(r.ifr_name, w->bridge);
     for (size_t i = 0; i < COUNT(questions); i++) {
-        if (ioctl(fd, questions[i], &r) < 0)
+        if (ask_interface(questions[i], &r) < 0)
             die("there is no bridge %s with an address (%s): run `sudo " ENV_SH
                 " set`, or use none",
                 w->bridge, strerror(errno));
         answers[i] = ntohl(((struct sockaddr_in *)(void *)&r.ifr_addr)->sin_addr.s_addr);
     }
-    close_fd(&fd);
     if (!(r.ifr_flags & IFF_UP)) die("bridge %s is down: run `sudo " ENV_SH " set`", w->bridge);
     const uint32_t own = answers[0], mask = answers[1], a = ntohl(address.s_addr);
     w->prefix = __builtin_popcount(mask);
