@@ -1126,12 +1126,9 @@ static int clone_child(struct container *c) {
     pid_t pid = -1;
     if (open_stdio(c) < 0) return -1;
     c->asks = c->want.address[0] || c->has_terminal;
-    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets) < 0)
-        fail(c, "socketpair");
-    else if (quota && (prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP) < 0 ||
-                       setresuid((uid_t)-1, (uid_t)c->made.base, (uid_t)-1) < 0))
-        fail(c, "setresuid");
-    else
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets) == 0 &&
+        (!quota || (prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP) == 0 &&
+                    setresuid((uid_t)-1, (uid_t)c->made.base, (uid_t)-1) == 0)))
         pid = fork_into(c->want.namespaces & ~later, c->cgroup_fd);
     if (pid)
         did(c, pid, "clone3 %s%s", names_of((c->want.namespaces & ~later) | CLONE_INTO_CGROUP),
@@ -1424,31 +1421,25 @@ static long long read_use(const struct container *c, const char *file, const cha
     return at && isdigit((unsigned char)*at) ? atoll(at) : -1;
 }
 
-/* Wait until fd can be read, or a signal comes that means the end. */
-static int await(struct container *c, int fd) {
-    struct pollfd p[] = {{fd, POLLIN, 0}, {c->signal_fd, POLLIN, 0}};
-    struct signalfd_siginfo s;
-    while (poll(p, 2, -1) >= 0) {
-        if (p[0].revents) return 0;
-        if (read(c->signal_fd, &s, sizeof s) != sizeof s) break;
-        const int n = (int)s.ssi_signo;
-        if (n == SIGINT || n == SIGTERM || n == SIGHUP || n == SIGQUIT) {
-            c->forwarded = n;
-            return refuse(c, "interrupted");
-        }
-    }
-    return fail(c, "cannot wait for the child");
-}
-
 static int child_died(struct container *c) {
     const bool memory = read_use(c, "memory.events", "oom_kill") > 0;
     return refuse(c, "the child died while being set up%s", memory ? ": --memory is too low" : "");
 }
 
-/* Wait until the child says that, perhaps with descriptors. -1: it has failed, or died. */
+/* Wait until the child says that, perhaps with descriptors. -1: it has failed, or died, or a signal
+ * came that means the end. */
 static int hear_child(struct container *c, int kind, int *fds, size_t count) {
+    struct pollfd p[] = {{c->talk_fd, POLLIN, 0}, {c->signal_fd, POLLIN, 0}};
     struct report said = {0};
-    if (await(c, c->talk_fd) < 0) return -1;
+    struct signalfd_siginfo s;
+    while (poll(p, 2, -1) >= 0 && !p[0].revents) {
+        if (read(c->signal_fd, &s, sizeof s) != sizeof s) break;
+        const int n = (int)s.ssi_signo;
+        if (n != SIGINT && n != SIGTERM && n != SIGHUP && n != SIGQUIT) continue;
+        c->forwarded = n;
+        return refuse(c, "interrupted");
+    }
+    if (!p[0].revents) return fail(c, "cannot wait for the child");
     if (pass(c->talk_fd, &said, fds, count) < 0) return fail(c, "cannot hear the child");
     if (said.kind == FAILED || said.kind == READY) c->report = said;
     if (said.kind == FAILED) return -1;
@@ -1467,8 +1458,7 @@ static int note_start(struct container *c) {
     size_t n = 0;
     m->started = c->want.bundle ? 0 : time(NULL); /* OCI: it waits for its start */
     if (c->dir_fd < 0) return 0;                  /* exec */
-    m->status = -1;
-    m->remove = c->want.remove && c->fresh; /* --rm: not what was there before */
+    m->remove = c->want.remove && c->fresh;       /* --rm: not what was there before */
     COPY(m->hostname, c->want.hostname);
     COPY(m->command, c->want.argv[0] ? "" : "(shell)");
     for (char **word = c->want.argv; *word && n < sizeof m->command; word++)
@@ -1985,14 +1975,11 @@ static void tell_engine(struct container *c) {
  * link to /proc/self/fd/7 (CVE-2024-21626).
  */
 static int execute(struct container *c) {
-    static char *shell[2];
-    char cwd[PATH_MAX], **argv = c->want.argv;
+    char cwd[PATH_MAX], *shell[] = {"/bin/bash", NULL}, **argv = c->want.argv;
     sigset_t none;
     tell_engine(c);
-    if (!argv[0]) {
-        shell[0] = access("/bin/bash", X_OK) == 0 ? "/bin/bash" : "/bin/sh";
-        argv = shell;
-    }
+    if (!argv[0] && access(shell[0], X_OK) < 0) shell[0] = "/bin/sh";
+    if (!argv[0]) argv = shell;
     for (int i = 0; i < 3; i++)
         if (c->stdio[i] >= 0) must(c, dup2(c->stdio[i], i), "dup2 %d", i);
     if (c->has_terminal)
@@ -2031,20 +2018,15 @@ struct stream {
 
 enum { INPUT, OUTPUT, ERRORS, TERMINAL, STREAMS };
 
-/* What is the caller's stays open. */
-static void close_end(int *fd) {
-    if (*fd > STDERR_FILENO) close(*fd);
-    *fd = -1;
-}
-
 /* Move what can be moved without waiting: a writable pipe takes PIPE_BUF bytes. When nobody can
  * read it any more, its writer is told, too (SIGPIPE). */
 static void pump(struct stream *s, bool may_read, bool may_write) {
+    bool over = false;
     if (may_read) {
         const ssize_t n = read(*s->from, s->data, sizeof s->data);
         s->start = 0;
         s->end = n > 0 ? (size_t)n : 0;
-        if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) close_end(s->from);
+        over = n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR);
     } else if (may_write) {
         const size_t left = s->end - s->start;
         const ssize_t n = write(*s->to, s->data + s->start, left < PIPE_BUF ? left : PIPE_BUF);
@@ -2052,8 +2034,10 @@ static void pump(struct stream *s, bool may_read, bool may_write) {
         if (n > 0) s->start += (size_t)n;
         if (lost) s->start = s->end;
         if (lost) s->error = errno;
-        if (lost && errno == EPIPE) close_end(s->from);
+        over = lost && errno == EPIPE;
     }
+    if (over && *s->from > STDERR_FILENO) close(*s->from); /* what is the caller's stays open */
+    if (over) *s->from = -1;
 }
 
 /* Keep the log bounded: at LOG_BYTES it becomes log.1, in place of the older one. A container that
@@ -2158,7 +2142,7 @@ static bool relay(struct container *c, struct stream *streams, int milliseconds)
     for (int i = 0; i < STREAMS; i++) pump(&streams[i], p[2 + 2 * i].revents, p[3 + 2 * i].revents);
     if (c->has_terminal && p[2 + 2 * INPUT].revents) end_by_key(c, &streams[INPUT]);
     if (*streams[INPUT].from < 0 && streams[INPUT].start == streams[INPUT].end)
-        close_end(&c->ours[0]); /* the end of our input is the end of the program's */
+        close_fd(&c->ours[0]); /* the end of our input is the end of the program's */
     if (c->want.detach && p[2 + 2 * OUTPUT].revents) turn_log(c);
     c->ended |= p[0].revents != 0;
     return true;
@@ -2587,9 +2571,9 @@ static bool find_container(struct container *c, const char *name) {
 }
 
 static void close_container(struct container *c) {
-    int *const fds[] = {&c->dir_fd,  &c->pid_fd,    &c->cgroup_fd,
-                        &c->join_fd, &c->signal_fd, &c->running_fd};
-    for (size_t i = 0; i < COUNT(fds); i++) close_fd(fds[i]);
+    close_fd(&c->dir_fd);
+    close_fd(&c->pid_fd);
+    close_fd(&c->cgroup_fd);
 }
 
 /* The container that a command is about: it must be there, and run where that is asked for. */
@@ -2823,20 +2807,19 @@ static const struct step exec_child_steps[] = {
 /* update: the kernel puts new limits in force at once. */
 static int update(struct container *c, char **argv) {
     need_container(c, argv[0], true);
+    const struct setting *memory = &c->want.settings[1];
     const long long used = read_use(c, "memory.current", NULL);
     int count = 0;
+    if (memory->asked && isdigit((unsigned char)*memory->value) && used > atoll(memory->value) &&
+        !flags.force)
+        die("%s uses %lld bytes, more than %s: it might be killed; --force does it anyway",
+            c->want.name, used, memory->value);
     for (const struct setting *s = c->want.settings; s->file; s++) {
         count += s->asked;
-        if (s->asked && strcmp(s->file, "memory.max") == 0 && isdigit((unsigned char)*s->value) &&
-            used > atoll(s->value) && !flags.force)
-            die("%s uses %lld bytes, more than %s: it might be killed; --force does it anyway",
-                c->want.name, used, s->value);
-    }
-    if (!count) die("update: --cpus, --memory or --pids is needed");
-    /* Only now, so that nothing changes when one of them is refused. */
-    for (const struct setting *s = c->want.settings; s->file; s++)
         if (s->asked && write_file(c->cgroup_fd, s->file, s->value) < 0)
             die("cannot write %s: %s; see " ENV_SH " check", s->file, strerror(errno));
+    }
+    if (!count) die("update: --cpus, --memory or --pids is needed");
     return 0;
 }
 
@@ -3460,11 +3443,10 @@ static const char *without_users(const struct wanted *w) {
             if ((unsigned)f.f_type == plain[i])
                 return keep("%s is on 9p, NFS, overlay or FUSE and cannot be mapped", m->source);
     }
-    int fd = open(w->lib_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    const bool before = fd >= 0 && read_state(&last, fd, w->name) == 0 && last.rootfs[0] &&
-                        !last.users && faccessat(fd, keep("%s/upper", w->name), F_OK, 0) == 0;
-    close_fd(&fd);
-    return before ? keep("%s/%s was made so (until delete)", w->lib_dir, w->name) : NULL;
+    const char *dir = keep("%s/%s", w->lib_dir, w->name);
+    const bool before = read_state(&last, AT_FDCWD, dir) == 0 && last.rootfs[0] && !last.users &&
+                        access(keep("%s/upper", dir), F_OK) == 0;
+    return before ? keep("%s was made so (until delete)", dir) : NULL;
 }
 
 /* Before anything is made it is decided whether there is a user namespace: once decided, it is had
@@ -3633,10 +3615,7 @@ int main(int argc, char **argv) {
         if (pid < 0 || waitpid(pid, &status, 0) < 0 || status != 0) failed = ENGINE_FAILED;
     }
     if (command->each && !*words) return failed;
-    status = command->run(c, words);
-    close_container(c);
-    close_fd(&c->lib_fd);
-    return flush_output(status);
+    return flush_output(command->run(c, words));
 }
 
 /* ==== Part IV: The classroom ============================================================== */
