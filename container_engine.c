@@ -893,8 +893,8 @@ static int open_directory(struct container *c) {
     const char *dir = c->want.lib_dir, *name = c->want.name;
     int result = -1;
     c->fresh = mkdirat(c->lib_fd, name, 0700) == 0;
-    if (c->fresh || errno != EEXIST) did(c, c->fresh - 1, "mkdir %s/%s", dir, name);
-    if (c->report.why[0]) return -1;
+    if ((c->fresh || errno != EEXIST) && did(c, c->fresh - 1, "mkdir %s/%s", dir, name) < 0)
+        return -1;
     c->dir_fd = openat(c->lib_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (c->dir_fd < 0)
         fail(c, "open %s/%s", dir, name);
@@ -1180,12 +1180,11 @@ static void end_child(struct container *c) {
 
 /* users: ids 0-65535 inside become the container's range outside. user_namespaces(7) */
 static int map_users(struct container *c) {
-    static const char *const files[] = {"gid_map", "uid_map"};
-    const char *const given[] = {c->want.gid_map, c->want.uid_map};
+    const char *const given[][2] = {{"gid_map", c->want.gid_map}, {"uid_map", c->want.uid_map}};
     if (!(c->want.namespaces & CLONE_NEWUSER)) return 0;
     for (int i = 0; i < 2; i++) {
-        const char *map = given[i] ? given[i] : keep("0 %lld %d\n", c->made.base, IDS);
-        const char *file = keep("/proc/%lld/%s", c->made.pid, files[i]);
+        const char *map = given[i][1] ? given[i][1] : keep("0 %lld %d\n", c->made.base, IDS);
+        const char *file = keep("/proc/%lld/%s", c->made.pid, given[i][0]);
         if (did(c, write_file(AT_FDCWD, file, map), "write %s \"%.*s\"", file,
                 (int)strcspn(map, "\n"), map) < 0)
             return -1;
@@ -1558,15 +1557,13 @@ static int leave_host(struct container *c) {
 static int open_place(struct container *c, const char *path, int like_fd) {
     static const char *const fixed[] = {"/proc", "/sys", "/dev"};
     uint64_t resolve = RESOLVE_IN_ROOT;
-    size_t below = 0, skip = 0;
+    size_t below = 0;
     char part[PATH_MAX];
     for (size_t i = 0; i < COUNT(fixed); i++)
         if (is_below(path, fixed[i]) || strcmp(path, fixed[i]) == 0) resolve |= RESOLVE_NO_SYMLINKS;
     for (size_t i = 1; i < c->placed && !strstr(path, "/.."); i++)
-        if (is_below(path, c->want.mounts[i].target)) {
-            below = i;
-            skip = strlen(c->want.mounts[i].target);
-        }
+        if (is_below(path, c->want.mounts[i].target)) below = i;
+    const size_t skip = below ? strlen(c->want.mounts[below].target) : 0;
     COPY(part, path + skip + strspn(path + skip, "/"));
     for (size_t n = strlen(part); n > 0 && part[n - 1] == '/';) part[--n] = '\0';
     return open_inside(c->tree_fds[below], part, like_fd, resolve);
@@ -1595,10 +1592,8 @@ static void place_mount(struct container *c, int tree_fd, const struct mount *m)
     need(c, tree_fd, "mount %s%s%s", is_bind(m) ? m->source : m->type, m->data ? ": " : "",
          m->data ? m->data : "");
     int at_fd = open_place(c, m->target, tree_fd);
-    if (at_fd < 0 && errno == ELOOP) {
-        refuse(c, "%s is a symbolic link in the rootfs", m->target);
-        give_up(c);
-    }
+    if (at_fd < 0 && errno == ELOOP)
+        refuse(c, "%s is a symbolic link in the rootfs", m->target), give_up(c);
     need(c, at_fd, "open %s", m->target);
     attach(c, tree_fd, m, at_fd, m->target);
     close_fd(&at_fd);
@@ -2562,10 +2557,9 @@ static bool find_container(struct container *c, const char *name) {
     if (c->dir_fd < 0 && (errno == ENOENT || errno == ENOTDIR)) return false;
     if (c->dir_fd < 0 || (read_state(&c->made, c->lib_fd, name) < 0 && errno != ENOENT))
         die("container %s: %s", name, strerror(errno));
-    if (!runs(&c->made)) return true;
     c->pid_fd = sys_pidfd_open(c->made.pid);
     c->cgroup_fd = open(c->made.cgroup, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (!runs(&c->made)) /* it has ended meanwhile, and the number may be another's */
+    if (!runs(&c->made)) /* it has ended, and the number may be another's */
         close_fd(&c->pid_fd), close_fd(&c->cgroup_fd);
     return true;
 }
@@ -2609,10 +2603,8 @@ static const char *show(const struct container *c, const char *key) {
     if (strcmp(key, "cpu") == 0) return keep("%.1f%%", cpu_percent(c));
     if (strcmp(key, "pid") == 0 && !runs(&c->made)) return "-";
     if (strcmp(key, "address") == 0 && !c->made.address[0]) return "none";
-    if (strcmp(key, "started") == 0) {
-        if (when) strftime(text, sizeof text, "%m-%d %H:%M:%S", when);
-        return keep("%s", text);
-    }
+    if (when) strftime(text, sizeof text, "%m-%d %H:%M:%S", when);
+    if (strcmp(key, "started") == 0) return keep("%s", text);
     if (!f || !f->file) return f ? field_text(c, f) : NULL;
     if (f->line) return read_use(c, f->file, f->line) < 0 ? "-" : field_text(c, f);
     if (read_file(c->cgroup_fd, f->file, text, sizeof text) <= 0) return "-";
@@ -2651,16 +2643,9 @@ static void print_json(const struct container *c) {
     putchar('}');
 }
 
-/* A row of the list. */
-#define ROW "%-16s %-12s %7s %-15s %-14s %6s %7s/%-7s %4s/%-4s %s\n"
-static void print_row(const struct container *c) {
-    printf(ROW, c->want.name, describe(&c->made), show(c, "pid"), show(c, "address"),
-           show(c, "started"), show(c, "cpu"), show(c, "memory"), show(c, "memory_max"),
-           show(c, "pids"), show(c, "pids_max"), c->made.command);
-}
-
 /* list: everything that runs or has a directory. */
 static int list(struct container *c, char **argv) {
+    static const char row[] = "%-16s %-12s %7s %-15s %-14s %6s %7s/%-7s %4s/%-4s %s\n";
     struct dirent **names = NULL;
     const char *separator = "[";
     const bool rows = !flags.quiet && !flags.json, json = !flags.quiet && flags.json;
@@ -2668,12 +2653,15 @@ static int list(struct container *c, char **argv) {
     const int count = scandir(c->want.lib_dir, &names, is_container, alphasort);
     if (count < 0 && errno != ENOENT) die("open %s: %s", c->want.lib_dir, strerror(errno));
     if (rows)
-        printf(ROW, "NAME", "STATUS", "PID", "ADDRESS", "STARTED", "CPU", "MEMORY", "MAX", "PIDS",
+        printf(row, "NAME", "STATUS", "PID", "ADDRESS", "STARTED", "CPU", "MEMORY", "MAX", "PIDS",
                "MAX", "COMMAND");
     for (int i = 0; i < count; free(names[i++])) {
         if (!find_container(c, names[i]->d_name)) continue; /* gone meanwhile */
         if (flags.quiet) puts(c->want.name);
-        if (rows) print_row(c);
+        if (rows)
+            printf(row, c->want.name, describe(&c->made), show(c, "pid"), show(c, "address"),
+                   show(c, "started"), show(c, "cpu"), show(c, "memory"), show(c, "memory_max"),
+                   show(c, "pids"), show(c, "pids_max"), c->made.command);
         if (json) fputs(separator, stdout), print_json(c);
         separator = ",\n ";
         close_container(c);
@@ -2966,19 +2954,15 @@ static void take_limit(const char *option, const char *text, void *to) {
     if (!is_max && l == limits) s->value = keep("%.0f %d", n * CPU_PERIOD, CPU_PERIOD);
 }
 
-/* KEY=VALUE, perhaps in place of an earlier one. The last entry stays NULL, as execve wants. */
-static void set_variable(char *entry, bool replace) {
-    char **at = it.want.environment;
-    const size_t key = strcspn(entry, "=");
-    if (key == 0 || !entry[key]) die("-e '%s': KEY=VALUE is needed", entry);
-    while (*at && strncmp(*at, entry, key + 1) != 0) at++;
-    if (at == &it.want.environment[VARIABLES]) die("-e: at most %d variables", VARIABLES);
-    if (replace || !*at) *at = entry;
-}
-
+/* KEY=VALUE, in place of an earlier one; but not where no option says so: then it is a default. The
+ * last entry stays NULL, as execve wants. */
 static void take_variable(const char *option, const char *value, void *to) {
-    (void)option, (void)to;
-    set_variable(keep("%s", value), true);
+    char **at = to;
+    const size_t key = strcspn(value, "=");
+    if (key == 0 || !value[key]) die("-e '%s': KEY=VALUE is needed", value);
+    while (*at && strncmp(*at, value, key + 1) != 0) at++;
+    if (at == &it.want.environment[VARIABLES]) die("-e: at most %d variables", VARIABLES);
+    if (option || !*at) *at = keep("%s", value);
 }
 
 /* HOST:CONTAINER[:ro]; a relative path of the host's is made absolute. */
@@ -3068,7 +3052,8 @@ static const struct option {
      "or with K, M, G (default 50M; no swap)", take_limit},
     {"--pids --pids-limit", "N|max", "run update", &it.want.settings[2],
      "processes and threads (default 64)", take_limit},
-    {"-e --env", "KEY=VALUE", "run exec", NULL, "set an environment variable", take_variable},
+    {"-e --env", "KEY=VALUE", "run exec", it.want.environment, "set an environment variable",
+     take_variable},
     {"-w --workdir --chdir --cwd", "DIR", "run exec", &it.want.cwd, "start in DIR",
      take_directory},
     {"-u --user", "USER[:GROUP]", "run exec", &it.want, "as whom: numbers or names", take_user},
@@ -3298,12 +3283,12 @@ static void complete(struct container *c) {
     const char *term = getenv("TERM"), *lang = getenv("LANG");
     w->capabilities[EFFECTIVE] = w->capabilities[PERMITTED] =
         w->uid ? 0 : w->capabilities[BOUNDING];
-    set_variable("PATH=" STANDARD_PATH, false);
+    take_variable(NULL, "PATH=" STANDARD_PATH, w->environment);
     const bool root = w->user ? strcmp(w->user, "root") == 0 : w->uid == 0;
-    set_variable(root ? "HOME=/root" : "HOME=/", false);
-    set_variable(keep("HOSTNAME=%s", w->hostname), false);
-    set_variable(keep("TERM=%s", term && *term ? term : "linux"), false);
-    if (lang) set_variable(keep("LANG=%s", lang), false);
+    take_variable(NULL, root ? "HOME=/root" : "HOME=/", w->environment);
+    take_variable(NULL, keep("HOSTNAME=%s", w->hostname), w->environment);
+    take_variable(NULL, keep("TERM=%s", term && *term ? term : "linux"), w->environment);
+    if (lang) take_variable(NULL, keep("LANG=%s", lang), w->environment);
 }
 
 /* The words after <rootfs>, and what follows from them. */
@@ -3537,12 +3522,10 @@ static int run(struct container *c, char **argv) {
         return strcmp(flags.verb, "create") == 0 ? oci_create(c, argv) : oci_run(c, argv);
     if (!argv[0])
         die("<rootfs> <name> <ip>|auto|none is needed, or a command such as list; see --help");
-    const char *rootfs = realpath(argv[0], NULL);
-    int fd = rootfs ? open(rootfs, O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
-    if (fd < 0)
+    const char *rootfs = realpath(keep("%s%s", argv[0], *argv[0] ? "/" : ""), NULL);
+    if (!rootfs)
         die("neither a command nor a rootfs: '%s': %s; --help knows the commands", argv[0],
             hint(argv[0], keep("%s; " ROOTFS_SH " makes one", strerror(errno))));
-    close_fd(&fd);
     if (strcmp(rootfs, "/") == 0) die("rootfs '%s': it would be the host's own", argv[0]);
     char *printable = keep("%s", rootfs);
     make_printable(printable);
@@ -4711,8 +4694,8 @@ static int find_program(struct container *c) {
     FILE *f = fopen("/etc/passwd", "re");
     while (f && (user = fgetpwent(f)) != NULL && user->pw_uid != c->want.uid) {
     }
-    set_variable(keep("HOME=%s", user ? user->pw_dir : "/"), false);
-    set_variable("PATH=" STANDARD_PATH, false);
+    take_variable(NULL, keep("HOME=%s", user ? user->pw_dir : "/"), c->want.environment);
+    take_variable(NULL, "PATH=" STANDARD_PATH, c->want.environment);
     if (f) fclose(f);
     const int root_fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
     must(c, open_inside(root_fd, keep("%s", c->want.cwd + 1), root_fd, RESOLVE_IN_ROOT), "cwd %s",
