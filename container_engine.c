@@ -1267,28 +1267,28 @@ static void remove_network(struct container *c) {
         unlink(link);
 }
 
-/* The host's name servers. One on the host's loopback is not ours to reach; systemd-resolved is
- * such a one, and keeps the real ones elsewhere. When all fails, public ones, as docker does. */
-static int read_name_servers(struct container *c, char *text, size_t size) {
-    static const char local[] = "nameserver 127.";
-    if (read_file(AT_FDCWD, "/etc/resolv.conf", text, size) < 0 && errno != ENOENT)
-        return fail(c, "/etc/resolv.conf");
-    if (strstr(text, local)) read_file(AT_FDCWD, "/run/systemd/resolve/resolv.conf", text, size);
-    if (!strstr(text, "nameserver") || strstr(text, local))
-        snprintf(text, size, "nameserver 8.8.8.8\nnameserver 1.1.1.1\n");
-    return 0;
+/* The host's name servers; NULL: they cannot be read. One on the host's loopback is not ours to
+ * reach; systemd-resolved is such a one, and keeps the real ones elsewhere. When all fails, public
+ * ones, as docker does. */
+static const char *name_servers(void) {
+    static const char local[] = "nameserver 127.", elsewhere[] = "/run/systemd/resolve/resolv.conf";
+    static char text[5000];
+    if (read_file(AT_FDCWD, "/etc/resolv.conf", text, sizeof text) < 0 && errno != ENOENT)
+        return NULL;
+    if (strstr(text, local)) read_file(AT_FDCWD, elsewhere, text, sizeof text);
+    const bool found = strstr(text, "nameserver") && !strstr(text, local);
+    return found ? text : "nameserver 8.8.8.8\nnameserver 1.1.1.1\n";
 }
 
 /* /etc/hosts and /etc/resolv.conf: files of ours over those of the rootfs, which may be missing or
  * wrong. They are the container's, which may write to them. */
 static int write_own_file(struct container *c, const char *name) {
-    char text[5000];
-    if (strcmp(name, "hosts") == 0)
-        snprintf(text, sizeof text, "127.0.0.1 localhost\n::1 localhost ip6-localhost\n%s %s %s\n",
-                 c->want.address[0] ? c->want.address : "127.0.1.1", c->want.hostname,
-                 c->want.name);
-    else if (read_name_servers(c, text, sizeof text) < 0)
-        return -1;
+    const char *text = strcmp(name, "hosts") == 0
+                           ? keep("127.0.0.1 localhost\n::1 localhost ip6-localhost\n%s %s %s\n",
+                                  c->want.address[0] ? c->want.address : "127.0.1.1",
+                                  c->want.hostname, c->want.name)
+                           : name_servers();
+    if (!text) return fail(c, "/etc/resolv.conf");
     int fd = openat(c->dir_fd, name, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0644);
     const ssize_t length = (ssize_t)strlen(text);
     /* Cut last: a file that is emptied first is written to the disk at once by ext4. */
@@ -1939,27 +1939,20 @@ static int explain_exec(struct container *c, const char *program) {
     return fail(c, "%s", program);
 }
 
-/* The kernel notices a moment later that the other end of the cable is up, too, and drops what is
- * sent before. To ask whether there is a carrier makes it look now (from Linux 6.8 on). */
-static void notice_carrier(struct container *c) {
-    struct ethtool_value link = {.cmd = ETHTOOL_GLINK};
-    struct ifreq eth0 = {.ifr_name = "eth0"};
-    eth0.ifr_data = (void *)&link;
-    need(c, ask_interface(SIOCETHTOOL, &eth0), "eth0");
-}
-
 /* Tell the engine that all walls stand, and wait until the network does, too. An engine that died
  * before we asked the kernel to be killed with it is found out here. */
 static void tell_engine(struct container *c) {
+    struct ethtool_value link = {.cmd = ETHTOOL_GLINK};
+    struct ifreq eth0 = {.ifr_name = "eth0", .ifr_data = (void *)&link};
     int fds[] = {c->terminal_fd, c->slave_fd};
     char byte;
-    if (c->asks) {
-        need(c, say(c->talk_fd, WALLS_STAND, fds, c->has_terminal ? 2 : 0), "tell the engine");
-        hear_engine(c, NULL, 0);
-        if (c->want.address[0]) notice_carrier(c);
-    } else if (recv(c->talk_fd, &byte, 1, MSG_DONTWAIT) == 0) {
-        _exit(ENGINE_FAILED);
-    }
+    if (!c->asks && recv(c->talk_fd, &byte, 1, MSG_DONTWAIT) == 0) _exit(ENGINE_FAILED);
+    if (!c->asks) return;
+    need(c, say(c->talk_fd, WALLS_STAND, fds, c->has_terminal ? 2 : 0), "tell the engine");
+    hear_engine(c, NULL, 0);
+    /* The kernel notices a moment later that the other end of the cable is up, too, and drops what
+     * is sent before. To ask whether there is a carrier makes it look now (from Linux 6.8 on). */
+    if (c->want.address[0]) need(c, ask_interface(SIOCETHTOOL, &eth0), "eth0");
 }
 
 /*
