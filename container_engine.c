@@ -161,11 +161,9 @@ static const struct namespace {
 };
 /* clang-format on */
 
-/*
- * A mount inside. Of a file system of the kernel's own, or of what is on the host already: the
+/* A mount inside. Of a file system of the kernel's own, or of what is on the host already: the
  * engine opens that for the child, which then only puts it in its place. A relative source lies in
- * the container's directory.
- */
+ * the container's directory. */
 struct mount {
     const char *type; /* of a file system; "bind"; "rbind": with all that is mounted below it */
     const char *source, *target;
@@ -469,11 +467,9 @@ __attribute__((format(printf, 3, 4))) static int did(struct container *c, long r
 #define fail(c, ...)   did(c, -1, __VA_ARGS__)
 #define refuse(c, ...) (errno = 0, fail(c, __VA_ARGS__))
 
-/*
- * A record over a socket, and descriptors with it: send it, or receive one where its kind is not
+/* A record over a socket, and descriptors with it: send it, or receive one where its kind is not
  * set. Returns 0 at the end of the connection; -1. Of descriptors that do not come, the old numbers
- * stay in fds. unix(7)
- */
+ * stay in fds. unix(7) */
 static ssize_t pass(int socket_fd, struct report *r, int *fds, size_t count) {
     union {
         struct cmsghdr header;
@@ -560,13 +556,11 @@ static int write_file(int dir_fd, const char *name, const char *text) {
     return n < 0 ? -1 : 0;
 }
 
-/*
- * A descriptor of a path below a directory. What is missing is made: directories on the way, at the
+/* A descriptor of a path below a directory. What is missing is made: directories on the way, at the
  * end a directory or a file, whichever like_fd is (-1: nothing is made). RESOLVE_IN_ROOT: links are
  * followed as if the directory were "/"; RESOLVE_NO_SYMLINKS: there must be none. No link leads
  * out, even when somebody exchanges directories meanwhile; one that leads nowhere is replaced. path
- * is changed meanwhile. openat2(2)
- */
+ * is changed meanwhile. openat2(2) */
 static int open_inside(int dir_fd, char *path, int like_fd, uint64_t resolve) {
     struct stat s;
     int fd = -1;
@@ -975,11 +969,9 @@ static int claim(struct container *c) {
     return result == 0 ? 0 : -1;
 }
 
-/*
- * To unmount an overlay takes until all that was written to its disk, by anybody, is there. Our
+/* To unmount an overlay takes until all that was written to its disk, by anybody, is there. Our
  * caller need not wait for that: a fork of us holds the mount namespace and the lock of the name,
- * and lives a little longer than we do. The next run of this name waits for that lock.
- */
+ * and lives a little longer than we do. The next run of this name waits for that lock. */
 static void end_layer_later(struct container *c) {
     const pid_t pid = c->mounts_fd < 0 ? 1 : fork();
     if (pid > 0) return;
@@ -989,8 +981,7 @@ static void end_layer_later(struct container *c) {
     if (pid == 0) _exit(0);
 }
 
-/* The state is written once more, or the directory goes: with --rm, or when no program ran in it.
- */
+/* The state is written once more, or the directory goes: with --rm, or if no program ran in it. */
 static void release(struct container *c) {
     if (c->dir_fd < 0) return;
     if (!c->made.remove)
@@ -1072,12 +1063,10 @@ static void remove_cgroup(struct container *c) {
     if (access(c->made.cgroup, F_OK) == 0) refuse(c, "%s cannot be removed", c->made.cgroup);
 }
 
-/*
- * The program never gets our caller's descriptors as 0, 1 and 2: it could reopen such a file,
+/* The program never gets our caller's descriptors as 0, 1 and 2: it could reopen such a file,
  * change its owner, or read what others write into it. For each that is a terminal it gets the
  * slave of a terminal of the container's own (one for all three); for each other one a pipe. serve
- * copies between ours and those.
- */
+ * copies between ours and those. */
 static int open_stdio(struct container *c) {
     struct stat s[3];
     int ends[2];
@@ -1299,11 +1288,9 @@ static int write_own_file(struct container *c, const char *name) {
     return done ? 0 : fail(c, "write %s/%s/%s", c->want.lib_dir, c->want.name, name);
 }
 
-/*
- * A part of the host's files, as a mount that is attached to nothing yet. With IDMAP, ids are
+/* A part of the host's files, as a mount that is attached to nothing yet. With IDMAP, ids are
  * shifted by the child's user namespace: what is root's on disk is root's inside, and no file is
- * changed for it. mount_setattr(2)
- */
+ * changed for it. mount_setattr(2) */
 static int open_bind(struct container *c, const struct mount *m, int *tree_fd) {
     const unsigned deep = m->type[0] == 'r' ? AT_RECURSIVE : 0;
     struct mount_attr a = {.attr_set = m->attributes,
@@ -1473,12 +1460,10 @@ static int note_start(struct container *c) {
     return -1;
 }
 
-/*
- * go: the child has made its walls, the network stands: let it become the program. With WALLS_STAND
+/* go: the child has made its walls, the network stands: let it become the program. With WALLS_STAND
  * comes its terminal, if it has one. Where neither that nor a network is waited for, the child need
  * not ask. READY and the end of the connection mean: it runs. READY and a failure: exec failed. The
- * end alone: it was killed.
- */
+ * end alone: it was killed. */
 static int go(struct container *c) {
     if (c->asks) {
         int fds[2] = {-1, -1};
@@ -1548,12 +1533,10 @@ static int leave_host(struct container *c) {
     return 0;
 }
 
-/*
- * Where a mount or mask goes. A path below a mount that is placed already is looked for from that
+/* Where a mount or mask goes. A path below a mount that is placed already is looked for from that
  * mount, not from the root: with --write-through somebody could exchange directories of the rootfs
  * meanwhile. To /proc, /sys and /dev and below them no link is followed (CVE-2019-19921); other
- * links are followed as the container would follow them.
- */
+ * links are followed as the container would follow them. */
 static int open_place(struct container *c, const char *path, int like_fd) {
     static const char *const fixed[] = {"/proc", "/sys", "/dev"};
     uint64_t resolve = RESOLVE_IN_ROOT;
@@ -1735,10 +1718,8 @@ static void find_user(struct container *c) {
         if (c->stdio[i] >= 0) must(c, fchown(c->stdio[i], w->uid, (gid_t)-1), "chown %d", i);
 }
 
-/*
- * caps: root of the container keeps only the capabilities in its bounding set, another user has
- * none; none are inheritable, and no set-user-ID program gives more. capabilities(7)
- */
+/* caps: root of the container keeps only the capabilities in its bounding set, another user has
+ * none; none are inheritable, and no set-user-ID program gives more. capabilities(7) */
 static int drop_capabilities(struct container *c) {
     const uint64_t *want = c->want.capabilities;
     struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
@@ -2226,11 +2207,9 @@ static const void *find_row(const void *table, size_t count, size_t size, const 
     return row < end ? row : NULL;
 }
 
-/*
- * What is known of a container, under the names that state, list --json and inspect have for it: a
- * field of struct made (size 0: a number), which outlives the process in the state file, or what
- * a file of its cgroup says now, as a whole or in the line that begins so.
- */
+/* What is known of a container, under the names that state, list --json and inspect have for it: a
+ * field of struct made (size 0: a number), which outlives the process in the state file, or what a
+ * file of its cgroup says now, as a whole or in the line that begins so. */
 /* clang-format off */
 #define TEXT(field)   {#field, offsetof(struct made, field), sizeof((struct made *)0)->field}
 #define NUMBER(field) {#field, offsetof(struct made, field), 0}
@@ -2320,11 +2299,9 @@ static bool has_engine(const struct made *m) {
     return is_alive(m, m->engine, m->engine_start);
 }
 
-/*
- * A lock makes engines take turns; it never says who lives. The host's lock, on the directory of
+/* A lock makes engines take turns; it never says who lives. The host's lock, on the directory of
  * all containers, is the one under which names and addresses are claimed; env.sh takes it, too. It
- * is held for a moment only. flock(2)
- */
+ * is held for a moment only. flock(2) */
 static int lock_host(struct container *c) {
     const char *dir = c->want.lib_dir;
     struct stat s;
@@ -2424,12 +2401,10 @@ static int sweep_others(struct container *c) {
     return 0;
 }
 
-/*
- * No two containers of a bridge have one address: each engine holds a lock on one byte of the
+/* No two containers of a bridge have one address: each engine holds a lock on one byte of the
  * directory of all containers, the one whose place is the address. Whatever ends the engine, the
  * kernel lets it go. A directory can only be locked for reading, which several may: so we ask first
- * whether there is a lock, and nobody comes in between, for we have the host's. fcntl_locking(2)
- */
+ * whether there is a lock, and nobody comes in between, for we have the host's. fcntl_locking(2) */
 static int lock_address(struct container *c, uint32_t n) {
     const off_t bridge = (off_t)if_nametoindex(c->want.bridge) << 32;
     struct flock lock = {.l_type = F_WRLCK, .l_start = bridge | n, .l_len = 1};
@@ -2729,11 +2704,9 @@ static int inspect(struct container *c, char **argv) {
 
 /* ---- exec, update, stop, kill, delete, logs ------ ---------------------------------------- */
 
-/*
- * enter: our own process joins all of the container's namespaces but that of users, so that its
+/* enter: our own process joins all of the container's namespaces but that of users, so that its
  * child shows nothing of the host's from its first moment. It is not dumpable, or the container's
- * processes could reach into it, which still knows the host (CVE-2016-9962). setns(2)
- */
+ * processes could reach into it, which still knows the host (CVE-2016-9962). setns(2) */
 static int enter(struct container *c) {
     int all = 0;
     c->join_fd = c->pid_fd;
