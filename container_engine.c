@@ -638,6 +638,28 @@ static long long start_time(long long pid) {
     return at ? atoll(at + 1) : -1;
 }
 
+/* Process numbers, and their start times, begin anew with each boot. random(4) */
+static const char *this_boot(void) {
+    static char boot[37];
+    static const char file[] = "/proc/sys/kernel/random/boot_id";
+    if (!boot[0] && read_file(AT_FDCWD, file, boot, sizeof boot) <= 0)
+        die("%s: %s", file, strerror(errno));
+    return boot;
+}
+
+/* Numbers are given out again; number, start and boot together are not. */
+static bool is_alive(const struct made *m, long long pid, long long start) {
+    if (pid <= 0 || start <= 0 || strcmp(m->boot, this_boot()) != 0) return false;
+    const long long is = start_time(pid);
+    return is == start || is == -2; /* in doubt it lives: then nothing is taken from it */
+}
+static bool runs(const struct made *m) {
+    return is_alive(m, m->pid, m->start);
+}
+static bool has_engine(const struct made *m) {
+    return is_alive(m, m->engine, m->engine_start);
+}
+
 /* The set of signals in a line of a process's status, such as "\nSigIgn:"; in doubt all of them.
  * The lines before it list groups, of which there may be 65,536. proc_pid_status(5) */
 static uint64_t signal_set(long long pid, const char *line) {
@@ -827,8 +849,8 @@ static int make_steps(struct container *c, const struct step *steps) {
     const struct step *s = c->steps = steps;
     const uint64_t ignored = signal_set(0, "\nSigIgn:");
     c->signal_fd = hold_signals(ignored);
-    if (c->signal_fd < 0) fail(c, "signalfd");
-    if (c->signal_fd < 0 || reset_inherited(c, ignored) < 0) die("cannot begin: %s", c->report.why);
+    if (did(c, c->signal_fd, "signalfd") < 0 || reset_inherited(c, ignored) < 0)
+        die("cannot begin: %s", c->report.why);
     while (s->name && begin(c, s->name) == 0 && s->make(c) == 0) s++;
     if (!s->name) return 0;
     prefer_reason_of_child(c);
@@ -860,13 +882,10 @@ static _Noreturn void run_child(struct container *c) {
 
 /* ---- 5. The engine's steps --------------------------------------------------------------- */
 
-/* In Part II. runs: its first process is alive; has_engine: the engine that looks after it is.
- * sweep_others walks the way back of engines that were killed. */
+/* In Part II. sweep_others walks the way back of engines that were killed. */
 static typeof(claim) write_state, lock_host, sweep_others, take_address, remove_set_aside;
 static typeof(release) unlock_host, set_aside;
 static int read_state(struct made *made, int lib_fd, const char *name);
-static bool runs(const struct made *m), has_engine(const struct made *m);
-static const char *this_boot(void);
 
 /* Where cgroup2 is mounted, alone or beside version 1; "" if it is not. */
 static const char *cgroup_mount(void) {
@@ -1296,13 +1315,11 @@ static int open_bind(struct container *c, const struct mount *m, int *tree_fd) {
     struct mount_attr a = {.attr_set = m->attributes,
                            .attr_clr = m->cleared,
                            .propagation = m->propagation ? m->propagation : MS_PRIVATE};
-    unsigned major, minor;
     struct stat s;
     if (m->source[0] != '/' && write_own_file(c, m->source) < 0) return -1;
     *tree_fd = sys_open_tree(c->dir_fd, m->source, deep);
     if (*tree_fd < 0 || (m->data && fstat(*tree_fd, &s) < 0)) return fail(c, "%s", m->source);
-    if (m->data &&
-        (sscanf(m->data, "%u:%u", &major, &minor) != 2 || s.st_rdev != makedev(major, minor)))
+    if (m->data && strcmp(m->data, keep("%u:%u", major(s.st_rdev), minor(s.st_rdev))) != 0)
         return refuse(c, "%s is not the device of that name", m->source);
     if (c->users_fd < 0) a.attr_set &= ~(uint64_t)MOUNT_ATTR_IDMAP;
     if (a.attr_set & MOUNT_ATTR_IDMAP) a.userns_fd = (uint64_t)c->users_fd;
@@ -1335,9 +1352,8 @@ static int make_layer_directories(struct container *c) {
  * goes at the end need not be safe on the disk before (volatile).
  * https://docs.kernel.org/filesystems/overlayfs.html */
 static int mount_overlay(struct container *c) {
-    static const char stay[] = "lowerdir=lower,upperdir=upper,workdir=work",
-                      go_away[] = "lowerdir=lower,upperdir=upper,workdir=work,volatile";
-    const char *options = c->want.remove && c->fresh ? go_away : stay;
+    const char *options = keep("lowerdir=lower,upperdir=upper,workdir=work%s",
+                               c->want.remove && c->fresh ? ",volatile" : "");
     const struct mount overlay = {"overlay", "overlay", "/", options, MOUNT_ATTR_NODEV};
     const char *path = keep("%s/%s", c->want.lib_dir, c->want.name);
     struct statfs f;
@@ -2277,28 +2293,6 @@ static int read_state(struct made *m, int lib_fd, const char *name) {
     return 0;
 }
 
-/* Process numbers, and their start times, begin anew with each boot. random(4) */
-static const char *this_boot(void) {
-    static char boot[37];
-    static const char file[] = "/proc/sys/kernel/random/boot_id";
-    if (!boot[0] && read_file(AT_FDCWD, file, boot, sizeof boot) <= 0)
-        die("%s: %s", file, strerror(errno));
-    return boot;
-}
-
-/* Numbers are given out again; number, start and boot together are not. */
-static bool is_alive(const struct made *m, long long pid, long long start) {
-    if (pid <= 0 || start <= 0 || strcmp(m->boot, this_boot()) != 0) return false;
-    const long long is = start_time(pid);
-    return is == start || is == -2; /* in doubt it lives: then nothing is taken from it */
-}
-static bool runs(const struct made *m) {
-    return is_alive(m, m->pid, m->start);
-}
-static bool has_engine(const struct made *m) {
-    return is_alive(m, m->engine, m->engine_start);
-}
-
 /* A lock makes engines take turns; it never says who lives. The host's lock, on the directory of
  * all containers, is the one under which names and addresses are claimed; env.sh takes it, too. It
  * is held for a moment only. flock(2) */
@@ -2997,10 +2991,9 @@ static void take_capability(const char *option, const char *value, void *to) {
 
 /* ---- Options and commands ---------------------------------------------------------------- */
 
-/* In Part IV. */
-static void take_without(const char *option, const char *value, void *to),
-    leave_out(struct wanted *w);
-static typeof(take_without) take_resources; /* in Part V */
+/* In Parts IV and V. */
+static typeof(take_limit) take_without, take_resources;
+static void leave_out(struct wanted *w);
 static int tell(struct container *c, const char *call, long result);
 
 /* An option: its names, most of them docker's, what its value is called (NULL: it has none), the
