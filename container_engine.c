@@ -1998,17 +1998,17 @@ struct stream {
     int *from, *to;
     size_t start, end;
     int error; /* why something could not be written */
-    char data[8192];
+    char *data;
 };
 
-enum { INPUT, OUTPUT, ERRORS, TERMINAL, STREAMS };
+enum { INPUT, OUTPUT, ERRORS, TERMINAL, STREAMS, STREAM_BYTES = 8192 };
 
 /* Move what can be moved without waiting: a writable pipe takes PIPE_BUF bytes. When nobody can
  * read it any more, its writer is told, too (SIGPIPE). */
 static void pump(struct stream *s, bool may_read, bool may_write) {
     bool over = false;
     if (may_read) {
-        const ssize_t n = read(*s->from, s->data, sizeof s->data);
+        const ssize_t n = read(*s->from, s->data, STREAM_BYTES);
         s->start = 0;
         s->end = n > 0 ? (size_t)n : 0;
         over = n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR);
@@ -2148,12 +2148,14 @@ static int give_back(struct dl_phdr_info *object, size_t size, void *unused) {
  * a reader that is slow. Returns the exit status for the shell. */
 static int serve(struct container *c) {
     static struct stream streams[STREAMS];
+    static char data[STREAMS][STREAM_BYTES];
     static int fds[] = {0, 1, 2};
     int *const shown = &fds[isatty(1) ? 1 : isatty(2) ? 2 : 0], status = 0;
     streams[INPUT] = (struct stream){.from = &fds[0], .to = &c->ours[0]};
     streams[OUTPUT] = (struct stream){.from = &c->ours[1], .to = &fds[1]};
     streams[ERRORS] = (struct stream){.from = &c->ours[2], .to = &fds[2]};
     streams[TERMINAL] = (struct stream){.from = &c->terminal_fd, .to = shown};
+    for (int i = 0; i < STREAMS; i++) streams[i].data = data[i];
     if (c->has_terminal && isatty(0)) streams[INPUT].to = &c->terminal_fd;
     if (c->want.detach) {
         int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);

@@ -750,6 +750,7 @@ process() { # SCRIPT [FILTER]
 
 @test "oci: exec into, and start of, one of ours whose descriptors of then are gone" {
   ours || skip 'one of ours'
+  ROOT=/var/lib/container_engine
   echo three >"$T/three"
   run_handed() { rt run --preserve-fds 1 "$ALPINE" c1 none sh -c 'cat <&3' 3<"$T/three"; }
   try -0 run_handed
@@ -770,6 +771,7 @@ process() { # SCRIPT [FILTER]
 @test "oci: delete -f of one of ours with --rm, whose engine was killed: it is gone, and no error" {
   ours || skip 'one of ours'
   local pid
+  ROOT=/var/lib/container_engine
   rt run -d --rm "$ALPINE" c1 none sleep 1000
   pid=$(rt inspect c1 pid)
   kill -KILL "$(rt inspect c1 engine)"
