@@ -2529,9 +2529,9 @@ static bool find_container(struct container *c, const char *name) {
 }
 
 static void close_container(struct container *c) {
-    close_fd(&c->dir_fd);
-    close_fd(&c->pid_fd);
-    close_fd(&c->cgroup_fd);
+    int *const fds[] = {&c->dir_fd,  &c->pid_fd,    &c->cgroup_fd,
+                        &c->join_fd, &c->signal_fd, &c->running_fd};
+    for (size_t i = 0; i < COUNT(fds); i++) close_fd(fds[i]);
 }
 
 /* The container that a command is about: it must be there, and run where that is asked for. */
@@ -3559,7 +3559,10 @@ int main(int argc, char **argv) {
         if (pid < 0 || waitpid(pid, &status, 0) < 0 || status != 0) failed = ENGINE_FAILED;
     }
     if (command->each && !*words) return failed;
-    return flush_output(command->run(c, words));
+    status = command->run(c, words);
+    close_container(c);
+    close_fd(&c->lib_fd);
+    return flush_output(status);
 }
 
 /* ==== Part IV: The classroom ============================================================== */
