@@ -1134,11 +1134,14 @@ static int clone_child(struct container *c) {
     pid_t pid = -1;
     if (open_stdio(c) < 0) return -1;
     c->asks = c->want.address[0] || c->has_terminal;
-    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets) == 0 &&
-        (!quota || (prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP) == 0 &&
-                    setresuid((uid_t)-1, (uid_t)c->made.base, (uid_t)-1) == 0)))
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets) < 0)
+        fail(c, "socketpair");
+    else if (quota && (prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP) < 0 ||
+                       setresuid((uid_t)-1, (uid_t)c->made.base, (uid_t)-1) < 0))
+        fail(c, "setresuid");
+    else
         pid = fork_into(c->want.namespaces & ~later, c->cgroup_fd);
-    if (pid)
+    if (pid && !c->report.why[0])
         did(c, pid, "clone3 %s%s", names_of((c->want.namespaces & ~later) | CLONE_INTO_CGROUP),
             pid < 0 && errno == EAGAIN ? " (a limit of processes is reached: see --pids)" : "");
     if (pid == 0) {
@@ -1265,10 +1268,8 @@ static int finish_network(struct container *c) {
 static void remove_network(struct container *c) {
     char link[128], target[64] = "";
     struct ifreq cable = {0};
-    int fd = c->made.address[0] ? socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0) : -1;
     snprintf(cable.ifr_name, sizeof cable.ifr_name, "ve%08llx", c->made.pid);
-    if (fd >= 0) ioctl(fd, SIOCSIFFLAGS, &cable);
-    close_fd(&fd);
+    if (c->made.address[0]) ask_interface(SIOCSIFFLAGS, &cable);
     snprintf(link, sizeof link, NETNS_DIR "/%s", c->want.name);
     const ssize_t n = readlink(link, target, sizeof target - 1);
     if (n > 13 && strncmp(target, "/proc/", 6) == 0 && strcmp(target + n - 7, "/ns/net") == 0)
@@ -4056,7 +4057,7 @@ static void load_seccomp(void *to, const struct value *v) {
 static struct {
     const struct value *config;
     bool all_devices;
-    const char *domainname, *apparmor, *label, *annotation; /* the last one */
+    const char *domainname, *apparmor, *label, *annotation; /* which is only looked at */
     const char *sysctls[PATHS + 1];                         /* file and value; up to NULL */
     uint64_t propagation;                                   /* MS_* of the root; 0: private */
     uint64_t namespaces;                       /* CLONE_NEW* of all that are not the host's */
@@ -4551,8 +4552,7 @@ static int keep_bundle(struct container *c) {
     return oci.start_fd >= 0 && listen(oci.start_fd, 1) == 0 ? 0 : fail(c, "socket for start");
 }
 
-/* pipes: the manager's, if we pass them on, become the program's user's: he may open /dev/stdout.
- */
+/* pipes: the manager's that we pass on become the user's, who may then open /dev/stdout. */
 static int give_pipes(struct container *c) {
     const uid_t owner = (uid_t)c->made.base + c->want.uid;
     struct stat s;
@@ -4649,8 +4649,7 @@ static int set_names(struct container *c) {
 }
 
 /* program: what clients rely on: PATH, HOME as the container's passwd(5) has it, a working
- * directory, and that a program is there is said now, and not only by start: managers want it so.
- */
+ * directory; and whether the program is there is said now, and not only by start. */
 static int find_program(struct container *c) {
     const char *program = c->want.argv[0], *path = "";
     const struct passwd *user = NULL;

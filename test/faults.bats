@@ -794,6 +794,15 @@ scarce() { # REASON CMD...
   fi
 }
 
+@test "faults: of what is called for the child, the one that failed is named" {
+  requires strace
+  local call
+  for call in socketpair:error=EMFILE setresuid:error=EAGAIN:when=1 clone3:error=EAGAIN; do
+    refuses "clone: ${call%%:*}" lab strace -f -qq -o /dev/null -e inject="$call" \
+      "$ENGINE" --rm --userns on "$ALPINE" c1 none true
+  done
+}
+
 @test "faults: few file descriptors: it does, or it says so" {
   local n enough='' lacking=''
   for n in {4..16} 32 64; do
