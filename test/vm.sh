@@ -35,19 +35,20 @@ cache=${CE_CACHE:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/container_engine}
 die() { printf 'vm.sh: %s\n' "$*" >&2 && exit 125; }
 
 # What differs between the two processors.
-choose_machine() {
-  case $(uname -m) in
+choose_machine() { # x86_64|aarch64
+  case $1 in
     x86_64) arch=amd64 package=qemu-system-x86 console=ttyS0 machine=pc ;;
     aarch64) arch=arm64 package=qemu-system-arm console=ttyAMA0 machine=virt,gic-version=max ;;
-    *) die "no VM for $(uname -m): only x86_64 and aarch64 are known" ;;
+    *) die "no VM for $1: only x86_64 and aarch64 are known" ;;
   esac
-  program=qemu-system-$(uname -m)
+  program=qemu-system-$1
 }
 
 # Installs the packages of which a program is missing.
 ensure_tools() {
   local tool missing=()
-  for tool in "$program:$package" mkfs.ext4:e2fsprogs modprobe:kmod xz:xz-utils zstd:zstd; do
+  for tool in "$program:$package" mkfs.ext4:e2fsprogs modprobe:kmod xz:xz-utils zstd:zstd \
+    cpio:cpio; do
     [[ -n $(type -P "${tool%%:*}") ]] || missing+=("${tool#*:}")
   done
   ((${#missing[@]})) || return 0
@@ -119,7 +120,7 @@ unpack_packages() {
   done | awk '$1 == "insmod" && !seen[$2]++ { print 100 + ++n, $2 }' | while read -r n module; do
     xz -dcf "$module" >"$first/modules/$n.ko" # with -f, what is not packed is copied
   done
-  (cd "$first" && find . | ./busybox cpio -o -H newc 2>/dev/null) >"$new/initrd"
+  (cd "$first" && find . | cpio --quiet -o -H newc) >"$new/initrd"
 }
 
 # Fills the cache: a directory gets its name when it is whole, so half a download is never used.
@@ -237,7 +238,7 @@ start_vm() {
   write_init "$@" >"$tmp/init"
   write_start "$@" >"$tmp/start"
   chmod +x "$tmp/init"
-  (cd "$tmp" && printf 'init\nstart\n' | "$kernel/busybox" cpio -o -H newc 2>/dev/null) |
+  (cd "$tmp" && printf 'init\nstart\n' | cpio --quiet -o -H newc) |
     cat "$kernel/initrd" - >"$tmp/initrd"
   truncate -s 4G "$tmp/disk" && mkfs.ext4 -q -F -O ^has_journal "$tmp/disk"
   mkfifo "$tmp/never"
@@ -312,8 +313,24 @@ run_again() {
   return "$status"
 }
 
-main() {
+# All that a VM of this MACHINE needs. (aarch64.sh begins like this, too.)
+get_ready() {
   local lock
+  trap clean_up EXIT
+  trap 'exit 130' INT
+  trap 'exit 143' HUP TERM
+  tmp=$(mktemp -d)
+  choose_machine "$1"
+  mkdir -p "$cache" && cache=$(realpath "$cache")
+  exec {lock}>"$cache/lock" # several VMs may start at once: one of them gets things ready
+  flock "$lock"
+  ensure_tools
+  ensure_kernel
+  choose_acceleration
+  exec {lock}>&-
+}
+
+main() {
   if [[ ${1-} == --again ]]; then
     run_again "${@:2}"
     return
@@ -331,20 +348,9 @@ main() {
     shift 2
   done
   [[ ${1--} != -* ]] || die "no command, or half an option: the first lines of $0 tell how"
-  trap clean_up EXIT
-  trap 'exit 130' INT
-  trap 'exit 143' HUP TERM
-  tmp=$(mktemp -d)
-  choose_machine
-  mkdir -p "$cache" && cache=$(realpath "$cache")
-  exec {lock}>"$cache/lock" # several VMs may start at once: one of them gets things ready
-  flock "$lock"
-  ensure_tools
-  ensure_kernel
-  choose_acceleration
-  exec {lock}>&-
+  get_ready "$(uname -m)"
   start_vm "$@"
   follow_vm
 }
 
-main "$@"
+[[ ${BASH_SOURCE[0]} != "$0" ]] || main "$@"
