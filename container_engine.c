@@ -570,7 +570,7 @@ static int open_inside(int dir_fd, char *path, int like_fd, uint64_t resolve) {
         char *slash = strrchr(path, '/');
         const char *name = slash ? slash + 1 : path;
         if (slash) *slash = '\0';
-        int parent_fd = slash ? open_inside(dir_fd, path, dir_fd, resolve) : dup(dir_fd);
+        int parent_fd = slash ? open_inside(dir_fd, path, dir_fd, resolve) : dir_fd;
         if (slash) *slash = '/';
         if (parent_fd < 0) return -1;
         int made = 0;
@@ -579,7 +579,7 @@ static int open_inside(int dir_fd, char *path, int like_fd, uint64_t resolve) {
                                       : mknodat(parent_fd, name, S_IFREG | 0644, 0);
         const bool there = made < 0 && errno == EEXIST; /* a link that leads nowhere */
         if (there) unlinkat(parent_fd, name, 0);
-        close_fd(&parent_fd);
+        if (slash) close_fd(&parent_fd);
         if (made < 0 && !there) return -1;
     }
     return fd;
