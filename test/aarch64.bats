@@ -12,7 +12,7 @@ REPO=$(cd "$BATS_TEST_DIRNAME/.." && pwd)
     [[ -n $(type -P "$program") ]] || skip "no $program: ./env.sh deps test installs it"
   done
   [[ -e ${CE_ALPINE_AARCH64-} ]] || skip 'CE_ALPINE_AARCH64 names no tarball of Alpine for aarch64'
-  run "$REPO/test/aarch64.sh"
+  run "$REPO/test/aarch64.sh" --again
   printf '%s\n' "$output"
   ((status == 0))
   [[ ${lines[-1]} == 1..16 && $(grep -c '^ok ' <<<"$output") == 16 ]]

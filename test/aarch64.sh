@@ -2,7 +2,8 @@
 # aarch64.sh: the engine on the other processor, from an x86_64 machine: compiled for it, and run in
 # a throw-away VM (see vm.sh) whose only other programs are Alpine's.
 #
-#   CE_ALPINE_AARCH64=TARBALL test/aarch64.sh     prints TAP; 125: the VM failed
+#   CE_ALPINE_AARCH64=TARBALL test/aarch64.sh [--again]     prints TAP; 125: the VM failed, and
+#                                                           --again then boots another one
 #
 # What differs there: the numbers of system calls, in the filter and in profiles; the names that
 # only x86_64 has; and the C library's own calls. (On an aarch64 machine the whole suite runs.)
@@ -141,4 +142,4 @@ main() {
   tr -d '\r' <"$tmp/out"
 }
 
-main
+if [[ ${1-} == --again ]]; then run_again; else main; fi

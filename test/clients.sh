@@ -4,7 +4,6 @@
 #
 #   test/clients.sh [CLIENT...]    each line below, with crun and with the engine, must give the
 #                                  same output and exit status; CLIENT: podman, containerd, docker
-#   test/clients.sh short          some lines of each: what test/clients.bats runs
 #   test/clients.sh record DIR     the lines with crun alone, behind a recorder: what the clients
 #                                  call and the bundles they write go to DIR (see fixtures/README)
 #
@@ -42,11 +41,6 @@ REPO=$PWD
 #   docker: HOME of a user without one     / for runc and for us, none for crun: so it is user 8
 #   docker run of a missing program: 127   docker looks for runc's words, crun gets 125: only that
 #                                          it is one of them
-
-# The short list: create, exec with and without a terminal, limits, a network, and each way to end.
-SHORT='(^| )(podman-(default|terminal|not-found|user|limits|published|connect|exec|exec-terminal'
-SHORT+='|update|kill|stop|rm)|containerd-(options|detached|exec|kill|delete)'
-SHORT+='|docker-(default|detached|exec|update|stop|rm)) '
 
 lines_podman() {
   cat <<'LINES'
@@ -437,7 +431,6 @@ main() {
   if [[ ${1-} == record ]]; then
     record "$(realpath -m "${2:?a directory}")"
   else
-    [[ ${1-} != short ]] || { export CE_LINES=${CE_LINES:-$SHORT} && shift; }
     (($#)) || set -- podman containerd docker
     test/vm.sh --again --timeout 4800 -- test/clients.sh inside "$@"
   fi
