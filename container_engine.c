@@ -539,9 +539,10 @@ static void close_fd(int *fd) {
     errno = error;
 }
 
-/* A small file as a string; its length, or -1 when it cannot be read. */
+/* A small file as a string; its length, or -1 when it cannot be read. Nobody is waited for who
+ * writes to it: a container's may be a FIFO. */
 static ssize_t read_file(int dir_fd, const char *name, char *text, size_t size) {
-    int fd = openat(dir_fd, name, O_RDONLY | O_CLOEXEC);
+    int fd = openat(dir_fd, name, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
     const ssize_t n = fd < 0 ? -1 : read(fd, text, size - 1);
     text[n > 0 ? n : 0] = '\0';
     close_fd(&fd);
@@ -1710,19 +1711,34 @@ static int set_hostname(struct container *c) {
     return 0;
 }
 
-/* Who is meant by the names of -u says the container itself, whose files may say anything. (Step
- * exec closes them.) passwd(5), group(5) */
+/* A list of the container's, to be read line by line; NULL: there is none. Only one at a time. */
+static FILE *open_list(const char *path) {
+    static char text[1 << 20];
+    const ssize_t n = read_file(AT_FDCWD, path, text, sizeof text);
+    return n > 0 ? fmemopen(text, (size_t)n, "r") : NULL;
+}
+
+/* The user of that name, or, if it is NULL, of that number. passwd(5) */
+static const struct passwd *user_of(const char *name, uid_t uid) {
+    const struct passwd *user = NULL;
+    FILE *f = open_list("/etc/passwd");
+    while (f && (user = fgetpwent(f)) != NULL)
+        if (name ? strcmp(user->pw_name, name) == 0 : user->pw_uid == uid) break;
+    if (f) fclose(f);
+    return user;
+}
+
+/* Who is meant by the names of -u says the container itself, whose files may say anything.
+ * group(5) */
 static void find_user(struct container *c) {
     struct wanted *w = &c->want;
     const bool own_group = w->group && !*w->group;
-    const struct passwd *user = NULL;
+    const struct passwd *user = w->user ? user_of(w->user, 0) : NULL;
     const struct group *group = NULL;
-    FILE *users = w->user ? fopen("/etc/passwd", "re") : NULL;
-    FILE *groups = w->group && !own_group ? fopen("/etc/group", "re") : NULL;
-    while (users && (user = fgetpwent(users)) != NULL && strcmp(user->pw_name, w->user) != 0) {
+    FILE *f = w->group && !own_group ? open_list("/etc/group") : NULL;
+    while (f && (group = fgetgrent(f)) != NULL && strcmp(group->gr_name, w->group) != 0) {
     }
-    while (groups && (group = fgetgrent(groups)) != NULL && strcmp(group->gr_name, w->group) != 0) {
-    }
+    if (f) fclose(f);
     if (w->user && (!user || user->pw_uid >= IDS || user->pw_gid >= IDS))
         refuse(c, "-u: there is no '%s' in the container's /etc/passwd", w->user), give_up(c);
     if (w->group && !own_group && (!group || group->gr_gid >= IDS))
@@ -4651,15 +4667,12 @@ static int set_names(struct container *c) {
 /* program: what clients rely on: PATH, HOME as the container's passwd(5) has it, a working
  * directory; and whether the program is there is said now, and not only by start. */
 static int find_program(struct container *c) {
-    const char *program = c->want.argv[0], *path = "";
-    const struct passwd *user = NULL;
+    const char *program = c->want.argv[0];
+    const struct passwd *user = user_of(NULL, c->want.uid);
     struct stat s;
-    FILE *f = fopen("/etc/passwd", "re");
-    while (f && (user = fgetpwent(f)) != NULL && user->pw_uid != c->want.uid) {
-    }
     take_variable(NULL, keep("HOME=%s", user ? user->pw_dir : "/"), c->want.environment);
     take_variable(NULL, "PATH=" STANDARD_PATH, c->want.environment);
-    if (f) fclose(f);
+    const char *path = "";
     const int root_fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
     must(c, open_inside(root_fd, keep("%s", c->want.cwd + 1), root_fd, RESOLVE_IN_ROOT), "cwd %s",
          c->want.cwd);

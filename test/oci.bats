@@ -499,6 +499,17 @@ load oci
   ! ours || { bundle '.process.args = ["/etc"]'; fails -w 'permission denied' create --bundle "$BUNDLE" box; }
 }
 
+@test "oci: an image whose lists of users are no files keeps nobody waiting" {
+  cp -a "$ALPINE" "$T/copy"
+  rm "$T/copy"/etc/{passwd,group}
+  mkfifo "$T/copy"/etc/{passwd,group}
+  started box ".root.path = \"$T/copy\" | del(.process.env[1])"
+  [[ $(rt exec box sh -c 'echo $HOME') == / ]]
+  ! ours || fails -w "there is no 'daemon'" exec -u daemon box true
+  ! ours || fails -w "there is no 'daemon'" exec -u 5:daemon box true
+  remove box
+}
+
 @test "oci: the caller gone between create and start: the container waits, and is removed" {
   bundle
   create box
