@@ -4672,12 +4672,11 @@ static int find_program(struct container *c) {
     struct stat s;
     take_variable(NULL, keep("HOME=%s", user ? user->pw_dir : "/"), c->want.environment);
     take_variable(NULL, "PATH=" STANDARD_PATH, c->want.environment);
-    const char *path = "";
+    environ = c->want.environment; /* also for hooks inside: ours is the host's */
+    const char *path = getenv("PATH");
     const int root_fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
     must(c, open_inside(root_fd, keep("%s", c->want.cwd + 1), root_fd, RESOLVE_IN_ROOT), "cwd %s",
          c->want.cwd);
-    for (char **e = c->want.environment; *e; e++)
-        if (strncmp(*e, "PATH=", 5) == 0) path = *e + 5;
     if (strchr(program, '/')) path = program[0] == '/' ? "" : c->want.cwd;
     int error = ENOENT;
     for (char *rest = keep("%s", path), *dir; (dir = strsep(&rest, ":")) != NULL;) {

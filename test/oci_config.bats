@@ -59,6 +59,13 @@ END
   [[ $status -eq 0 ]]
 }
 
+@test "oci: process: of two variables PATH, the first one counts, as for the program itself" {
+  in_container '.process.args = ["ls", "/mnt"] | .process.env = ["PATH=/bin", "PATH=/nowhere"]'
+  [[ $status -eq 0 ]]
+  bundle '.process.args = ["ls", "/mnt"] | .process.env = ["PATH=/nowhere", "PATH=/bin"]'
+  fails -w 'no such file' create --bundle "$BUNDLE" box
+}
+
 @test "oci: process: an interpreter that is missing is 'not found', as a missing program is" {
   ours || skip 'crun: 1'
   printf '#!/nowhere\n' >"$T/share/own"
@@ -525,6 +532,17 @@ HOOK
   rt delete box
   diff <(grep -E '^(Uid|Gid|Groups|Cap|NoNewPrivs|Seccomp:)' "$T/share/hook") \
     <(grep -E '^(Uid|Gid|Groups|Cap|NoNewPrivs|Seccomp:)' "$T/share/program")
+}
+
+@test "oci: hooks: startContainer has the environment of the program, and nothing of the host's" {
+  printf '#!/bin/sh\nenv >/mnt/env\n' >"$T/share/hook"
+  chmod +x "$T/share/hook"
+  export OF_THE_HOST=secret
+  in_container '.hooks.startContainer = [{ path: "/mnt/hook" }] | .process.env += ["OF=box"]'
+  [[ $status -eq 0 ]]
+  grep -x OF=box "$T/share/env"
+  try grep OF_THE_HOST "$T/share/env"
+  [[ $status -eq 1 ]]
 }
 
 @test "oci: hooks: one that fails before the start stops it, one that takes too long, too" {
