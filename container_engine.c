@@ -598,7 +598,7 @@ static bool is_below(const char *path, const char *dir) {
 
 /* A new file system of the kernel's, attached to nothing yet. fsopen(2) */
 static int make_file_system(const struct mount *m) {
-    char options[256], *rest = options, *option;
+    char options[PATH_MAX], *rest = options, *option;
     int tree_fd = -1, fs_fd = (int)syscall(SYS_fsopen, m->type, FSOPEN_CLOEXEC);
     if (fs_fd < 0) return -1;
     long result = syscall(SYS_fsconfig, fs_fd, FSCONFIG_SET_STRING, "source", m->source, 0);

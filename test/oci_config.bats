@@ -244,6 +244,18 @@ END
 END
 }
 
+@test "oci: mounts: overlay, whose options are long" {
+  local pad
+  pad=$(printf '%0100d' 0)
+  lab mount -t tmpfs t "$T/share"
+  lab mkdir -p "$T/share/$pad"/{lower/file,upper,work}
+  in_container ".process.args = [\"ls\", \"/tmp/a\"] | .mounts[-1] = { destination: \"/tmp/a\",
+    type: \"overlay\", source: \"overlay\", options: [\"lowerdir=$T/share/$pad/lower\",
+    \"upperdir=$T/share/$pad/upper\", \"workdir=$T/share/$pad/work\"] }"
+  lab umount "$T/share"
+  [[ $status -eq 0 && $output == file ]]
+}
+
 @test "oci: mounts: proc, sysfs, devpts, mqueue, cgroup" {
   table <<'END'
 . ;; for m in /proc /sys /dev /dev/pts /dev/shm /dev/mqueue; do awk -v m=$m '$2 == m { print $3 }' /proc/mounts | tail -n 1; done ;; proc\nsysfs\ntmpfs\ndevpts\ntmpfs\nmqueue
