@@ -52,10 +52,7 @@ bad_usage() { say "$*; see $ME --help"; exit 2; }
 sibling() { if [[ $ME == *-rootfs ]]; then echo "${ME%rootfs}env"; else echo ./env.sh; fi; }
 
 need() {
-  local tool
-  for tool; do
-    [[ $(type -P "$tool") ]] || die "$tool is not installed; $(sibling) deps installs it"
-  done
+  type -P "$@" >/dev/null || die "${*// / or } is not installed; $(sibling) deps installs it"
 }
 
 erase() { rm -rf --one-file-system -- "$@"; }
@@ -118,27 +115,22 @@ from_archive() {
 # fetch URL FILE - with patience for a bad network: up to four tries, each going on where the last
 # one broke off; with a bar for what may be big. False when the server answers without it: CODE.
 fetch() {
-  local url=$1 file=$2 try status said options=(--silent)
+  local url=$1 file=$2 try said options=(--silent)
   [[ $file != */download ]] || ! watched || options=(--progress-bar)
   [[ $url != */manifests/* ]] || options+=(--header "Accept: $MANIFESTS")
   [[ ! -e $WORK/token ]] || options+=(--header "@$WORK/token")
   rm -f -- "$file"
   for try in 1 2 3 4; do
-    status=0
     said=$(curl "${options[@]}" --fail --location --globoff --proto "=${url%%:*},https" \
       --connect-timeout 20 --speed-limit 100 --speed-time 30 --continue-at - \
       --dump-header "$WORK/headers" --write-out '%{http_code} %{errormsg}' --output "$file" \
-      -- "$url") || status=$?
+      -- "$url") && return
+    [[ $? != 33 ]] || rm -f -- "$file"   # it cannot resume: from the start, then
     CODE=${said%% *}
-    case $status:$CODE in
-    33:* | 36:* | 22:416) rm -f -- "$file" ;;   # it cannot resume: from the start, then
-    22:408 | 22:429 | 22:5??) ;;
-    0:2??) return 0 ;;
-    0:* | 22:*) return 1 ;;
-    esac
+    [[ $CODE != 4?? || $CODE == 408 || $CODE == 429 ]] || return 1
     (( try == 4 )) || { say "try $try of 4: ${said#* }"; sleep "$((1 << (try - 1)))"; }
   done
-  die "cannot fetch $url: ${said#* } (status $status of curl)"
+  die "cannot fetch $url: ${said#* }"
 }
 
 # --- images (the registry's HTTP API, version 2) ------------------------------------------------
@@ -217,9 +209,8 @@ from_image() {
   ask 'select(.architecture != $arch) | error("it is for \(named), this machine is \($arch)")' config
   mkdir -- "$WORK/root"
   for layer in "${layers[@]:1}"; do
-    digest=${layer% *}
-    say "layer $((++n)) of $((${#layers[@]} - 1)), $(numfmt --to=iec "${layer#* }"): ${digest:7:12}"
-    get blobs "$digest" download
+    say "layer $((++n)) of $((${#layers[@]} - 1)), $(numfmt --to=iec "${layer#* }")"
+    get blobs "${layer% *}" download
     unpack "$WORK/download" "$WORK/layer"
     merge "$WORK/layer" "$WORK/root"
   done
@@ -237,24 +228,14 @@ from_debootstrap() {
       sed -nE "s/^$distribution\|main\|([a-z]+ (https?|file):)/\1/Ip") || suite=$default
   [[ $SOURCE != *:* ]] || suite=${SOURCE#*:}
   [[ $suite =~ ^[a-z]+$ && -e /usr/share/debootstrap/scripts/$suite && -e $keyring ]] ||
-    die "debootstrap knows no suite '$suite', or $keyring, to check the packages with, is missing" \
-      "(for an image of a registry write docker.io/library/$SOURCE)"
+    die "no suite '$suite' here, or no $keyring (an image is docker.io/library/$SOURCE)"
   say "debootstrap $suite; this takes a minute or more"
   # unshare: it mounts proc and sys in the new tree, which must not stay; cd: its wget leaves a log
   ( cd -- "$WORK" && unshare --mount debootstrap --force-check-gpg --variant=minbase \
     --include=iproute2,iputils-ping,procps "$suite" "$WORK/root" ${mirror:+"$mirror"} 2>&1 ) |
-    tee "$WORK/error" | packages || die "debootstrap: $(last_error)"
+    tee "$WORK/error" | if watched; then cat -v >&2; else cat >/dev/null; fi ||
+    die "debootstrap: $(last_error)"
   erase "$WORK"/root/var/cache/apt/archives/*.deb
-}
-
-# packages - debootstrap's lines, as one line that changes; for nobody, nothing
-packages() {
-  local verb package n=0
-  while read -r _ verb package _; do
-    [[ ! $verb =~ ^(Retriev|Extract|Unpack|Configur)ing$ ]] || ! watched ||
-      printf '\r\e[K%4d  %s %s' "$((++n))" "$verb" "${package//[^a-z0-9.+-]/}" >&2
-  done
-  ((!n)) || printf '\r\e[K' >&2
 }
 
 # --- host ---------------------------------------------------------------------------------------
@@ -269,7 +250,7 @@ readonly PROGRAMS=(
   clear reset tput free kill pgrep pidof pkill ps sysctl top uptime vmstat w watch
   bridge hostname ip ping ss
   capsh dmesg findmnt flock getcap lsns mount mountpoint nsenter prlimit renice script setcap
-  setpriv setsid taskset umount unshare busybox)
+  setpriv setsid taskset umount unshare busybox vi)
 
 from_host() {
   local root=$WORK/root files
@@ -283,8 +264,6 @@ from_host() {
   mapfile -t files < <(
     set +e   # some are not there
     type -P "${PROGRAMS[@]}"
-    # a full vim is big, and complains about its missing runtime files
-    find -L /usr/bin/vi -size -2000k 2>/dev/null
     # what no link shows: before glibc 2.34 plug-ins read /etc/passwd and asked the DNS
     ls -d /{usr/,}lib{64,}/{*-linux-gnu/,}libnss_{files,dns}.so.2 /usr/lib/locale/C.utf8 \
       /{etc,lib,usr/share}/terminfo/?*/{{xterm,screen,tmux}{,-256color},linux,vt100,dumb} \
