@@ -112,18 +112,15 @@ settings() {
 
 listed() { run ip -o -4 "$@"; } # SHOW...
 
-# Prints what the machine has in or around the network, but for our own bridge. A route shorter
+# Prints what the machine has in or around the network, but for our own bridge's. A route shorter
 # than 8 bits is a default route in disguise (VPNs use 0.0.0.0/1) and takes nothing.
 clash() { # NETWORK/BITS
   { # match: the routes it lies in; root: those that lie in it
-    listed addr show to "$1" | awk 'NF { print "address", $4, "dev", $2 }' &&
+    listed addr show to "$1" | sed -E 's/^[^ ]+ ([^ ]+) +inet ([^ ]+).*/address \2 dev \1/' &&
       listed route show table all match "$1" && listed route show table all root "$1"
-  } | awk -v bridge="$BRIDGE" '{
-      net = $1 ~ /^[0-9]/ ? $1 : $2
-      dev = ""
-      for (i = 1; i < NF; i++) if ($i == "dev") dev = $(i + 1)
-      if (net ~ /^[0-9]/ && net !~ /\/[0-7]$/ && dev != bridge && !n++)
-        print ($1 == "address" ? $1 : "route"), net, (dev == "" ? "" : "of " dev) }'
+  } | sed -E "/^([a-z]+ )?default|\/[0-7]( |$)| dev ${BRIDGE//./[.]}( |$)/d
+    /^address/! s/^([a-z]+ )?/route /
+    s/^([^ ]+ [^ ]+)(.* dev ([^ ]+))?.*/\1 of \3/; s/ of \$//"
 }
 
 clash_line() {
@@ -133,7 +130,7 @@ clash_line() {
   for subnet in {198.18,100.64,10.177,10.77,172.23,172.29}.77.0/24 192.168.{177,77}.0/24; do
     [[ -n $(clash "$subnet") ]] || advice="use SUBNET=$subnet"
   done
-  printf '%s overlaps the %s: %s' "$SUBNET" "${found% }" "$advice"
+  printf '%s overlaps the %s: %s' "$SUBNET" "${found%%$'\n'*}" "$advice"
 }
 
 # Where cgroup2 is, if anywhere. The engine looks in the same two places.
@@ -173,9 +170,7 @@ link_has() { # NAME WORD...
 }
 
 reads() { [[ ! -e $1 || $(<"$1") == "$2" ]]; } # FILE VALUE; an interface may be gone, and its file
-ensure_sysctl() { # FILE VALUE
-  ensure "reads $1 $2" "sysctl $1 $(cat "$1" 2>/dev/null)" put "$2" "$1"
-}
+ensure_sysctl() { ensure "reads $1 $2" "sysctl $1 $(cat "$1" 2>/dev/null)" put "$2" "$1"; }
 undo_sysctl() { make "reads $1 $2" put "$2" "$1"; }
 
 # A bridge without an address of its own takes its ports' lowest, which changes as they come and
@@ -201,7 +196,9 @@ undo_link() {
 ensure_forwarding() {
   local file
   if [[ $(<$ip_forward) == 0 ]]; then # else interfaces may differ
-    for file in $conf/{*/forwarding,all/accept_redirects}; do will sysctl "$file" "$(<"$file")"; done
+    for file in $conf/{*/forwarding,all/accept_redirects}; do
+      will sysctl "$file" "$(<"$file")"
+    done
     ensure_sysctl $ip_forward 1
   fi
   ensure_sysctl "$conf/$BRIDGE/forwarding" 1
@@ -447,7 +444,7 @@ lacking() { those 'not installed' "$@"; }
 
 # shellcheck disable=SC2086  # all these are words
 do_deps() { # [test|clients]
-  local missing install names word packages='' more='' why='still missing:'
+  local missing install names word packages='' more='' why
   local -A package
   [[ $# == 0 ]] || more=$(sed -nE "s/^$1(\.$(uname -m))?: //p" "${0%"$me"}test/deps")
   missing=$(lacking $to_build $to_use $more)
@@ -455,16 +452,14 @@ do_deps() { # [test|clients]
   while IFS='|' read -r install names && ! has "${install%% *}"; do :; done <<<"$managers"
   for word in $missing $names; do package[${word%%=*}]=${word#*=}; done
   for word in $missing; do packages+=" ${package[${word%%=*}]}"; done
-  [[ -n $install ]] || why='no apt-get, dnf, pacman, apk or zypper: install'
-  if [[ -n $install ]]; then
-    export DEBIAN_FRONTEND=noninteractive
-    [[ $install != apt-get* ]] || apt-get -q update || complain 'deps: going on with the old lists'
-    # A package that is not to be had must not keep out the others.
-    $install $packages || for word in $packages; do $install $word || :; done
-    missing=$(lacking $missing)
-    [[ -n $missing ]] || { printf 'deps: installed%s\n' "$packages"; return; }
-  fi
-  why+=" $(sed -E 's/=[^ ]*//g' <<<"$missing")"
+  export DEBIAN_FRONTEND=noninteractive
+  [[ $install != apt-get* ]] || apt-get -q update || complain 'deps: going on with the old lists'
+  # A package that is not to be had must not keep out the others.
+  [[ -z $install ]] || $install $packages || for word in $packages; do $install $word || :; done
+  missing=$(lacking $missing | sed -E 's/=[^ ]*//g')
+  [[ -n $missing ]] || { printf 'deps: installed%s\n' "$packages"; return; }
+  why="still missing: $missing"
+  [[ -n $install ]] || why="no apt-get, dnf, pacman, apk or zypper: install $missing"
   # Not everything is needed for a shell in a container, and not everybody has a network.
   [[ $# == 0 && -z $(lacking $to_build) ]] || die "deps: $why"
   complain "deps: going on; $why"
