@@ -2467,8 +2467,8 @@ static struct {
     bool explain, step, json, quiet, force, follow, ignored, all;
     bool all_capabilities; /* --without caps */
     /* OCI */
-    const char *log, *log_format, *bundle, *pid_file, *console_socket, *process, *format;
-
+    const char *log, *bundle, *pid_file, *console_socket, *process;
+    int json_log, json_ps;    /* whether */
     int filter;               /* run: of system calls, ON or OFF */
     long long seconds, lines; /* stop: before KILL; logs: so many, -1 for all */
     const char *verb;         /* the command's word as it was typed, or "run" */
@@ -2480,9 +2480,9 @@ static struct {
  * strncasecmp for any case. */
 static int find_word(const char *words, const char *word,
                      int (*same)(const char *one, const char *two, size_t length)) {
-    const size_t length = strcspn(word, " ");
-    for (int n = 0; *words && !word[length]; n++, words += strspn(words, " ")) {
-        const size_t end = strcspn(words, " ");
+    const size_t length = strcspn(word, " |");
+    for (int n = 0; *words && !word[length]; n++, words += strspn(words, " |")) {
+        const size_t end = strcspn(words, " |");
         if (end == length && same(words, word, length) == 0) return n;
         words += end;
     }
@@ -2983,11 +2983,6 @@ static void take_whole(const char *option, const char *value, void *to) {
     *(long long *)to = parse_whole(option, value, 86400);
 }
 
-static void take_choice(const char *option, const char *value, void *to) {
-    *(int *)to = find_word("off on", value, strncmp); /* OFF, ON */
-    if (*(int *)to < 0) die("%s '%s': on or off is needed", option, value);
-}
-
 /* In the order of their numbers. capabilities(7) */
 static const char capability_names[] =
     "CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP "
@@ -3017,7 +3012,7 @@ static int tell(struct container *c, const char *call, long result);
 
 /* An option: its names, most of them docker's, what its value is called (NULL: it has none), the
  * commands that take it, what it sets, its line in --help (NULL: it is nothing to us), and how the
- * value gets there (NULL: as it is, or as true). */
+ * value gets there (NULL: as it is, or as true; of two words as whether it is the first one). */
 /* clang-format off */
 static const struct option {
     const char *names, *value, *commands;
@@ -3045,10 +3040,10 @@ static const struct option {
     {"--read-only", NULL, "run", &it.want.read_only, "nothing can be written but volumes"},
     {"--write-through", NULL, "run", &it.want.write_through, "write to <rootfs>, not a layer"},
     {"--userns", "on|off", "run", &it.want.users,
-     "map root to an unprivileged user (default: on if possible)", take_choice},
+     "map root to an unprivileged user (default: on if possible)"},
     {"--cap-add", "CAP", "run", it.want.capabilities, "one more, or ALL", take_capability},
     {"--cap-drop", "CAP", "run", it.want.capabilities, "one less; order counts", take_capability},
-    {"--seccomp", "on|off", "run", &flags.filter, "filter system calls (else on)", take_choice},
+    {"--seccomp", "on|off", "run", &flags.filter, "filter system calls (else on)"},
     {"--explain", NULL, "run exec", &flags.explain, "say what is done, each step and call"},
     {"--step", NULL, "run exec", &flags.step, "the same, and wait for Enter at each step"},
     {"--without", "WALL,...", "run", &it.want.mounts[1], "leave walls out to see what they do",
@@ -3063,7 +3058,7 @@ static const struct option {
     {"-f --force", NULL, "delete update", &flags.force, "even if it runs; even below its use"},
     /* OCI */
     {"--root", "DIR", "global", &it.want.lib_dir}, {"--log", "FILE", "global", &flags.log},
-    {"--log-format", "text|json", "global", &flags.log_format},
+    {"--log-format", "json|text", "global", &flags.json_log},
     {"--debug", NULL, "global", &flags.ignored},
     {"--bundle -b", "DIR", "run create", &flags.bundle},
     {"--pid-file", "FILE", "run create exec", &flags.pid_file},
@@ -3072,7 +3067,7 @@ static const struct option {
     {"--preserve-fds", "N", "run create exec", &it.want.kept_fds, NULL, take_whole},
     {"--process", "FILE", "exec", &flags.process}, {"-d --detach", NULL, "exec", &it.want.detach},
     {"--resources", "FILE", "update", NULL, NULL, take_resources},
-    {"-a --all", NULL, "kill", &flags.all}, {"--format", "json|table", "ps", &flags.format},
+    {"-a --all", NULL, "kill", &flags.all}, {"--format", "json|table", "ps", &flags.json_ps},
 };
 
 /* What others have, and this has not: what to do instead. */
@@ -3212,8 +3207,15 @@ static const char *take_option(const char *command, const char *word, char ***ar
             hint(name, "unknown, or not for this command"), command);
     if (o->value && !value) value = *++*argv;
     if (o->value && !value) die("option %s: a value is needed, %s", name, o->value);
+    const char *second = o->value ? strchr(o->value, '|') : NULL; /* of two words */
+    const int choice = second && !o->take ? find_word(o->value, value, strncmp) : 0;
+    if (choice < 0)
+        die("%s '%s': %.*s or %s is needed", name, value, (int)(second - o->value), o->value,
+            second + 1);
     if (o->take)
         o->take(name, value, o->to);
+    else if (second)
+        *(int *)o->to = choice == 0;
     else if (o->value)
         *(const char **)o->to = value;
     else
@@ -4847,8 +4849,8 @@ static int oci_run(struct container *c, char **argv) {
 
 /* ps: the numbers of its processes; without an ID it is list. */
 static int oci_ps(struct container *c, char **argv) {
-    const bool json_wanted = flags.format && strcmp(flags.format, "json") == 0;
-    if (!argv[0] && flags.format) die("option --format: %s", hint("--format", ""));
+    const bool json_wanted = flags.json_ps;
+    if (!argv[0] && json_wanted) die("option --format: %s", hint("--format", ""));
     if (!argv[0]) return list(c, argv);
     need_container(c, argv[0], true);
     fputs(json_wanted ? "[" : "PID\n", stdout);
@@ -5010,7 +5012,7 @@ static void log_to_file(const char *line) {
     FILE *f = oci.log;
     if (!f) return;
     strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", gmtime(&now));
-    if (flags.log_format && strcmp(flags.log_format, "json") == 0)
+    if (flags.json_log)
         put_json(f, "{'level':'error','time':'%s','msg':'%s'}\n", when, line);
     else
         fprintf(f, "%s %s\n", when, line);

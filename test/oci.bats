@@ -731,6 +731,8 @@ process() { # SCRIPT [FILTER]
   grep -qi 'no such file or directory' "$T/log"
   bundle
   fails --log "$T/no/such/dir/log" create --bundle "$BUNDLE" box
+  fails -w "'yaml'" --log-format yaml create --bundle "$BUNDLE" box
+  ! ours || fails -w "'xml'" ps --format xml
 }
 
 # exec fails when it is inside already, where the same name is another file.
