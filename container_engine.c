@@ -4152,8 +4152,11 @@ static void load_mount(void *to, const struct value *v) {
     if (is_bind(m) && m->data) wrong(v, "option '%s' is unknown", m->data);
     if (is_bind(m) && m->source[0] != '/') m->source = keep("%s/%s", w->bundle, m->source);
     if (strcmp(m->type, "cgroup") == 0) m->type = "cgroup2";
-    if (find(v, "uidMappings")->kind != 'n')
-        wrong(v, "uidMappings: only the option idmap is supported");
+    if (find(v, "uidMappings")->kind != 'n' ||
+        (m->attributes & MOUNT_ATTR_IDMAP && !(w->namespaces & CLONE_NEWUSER)))
+        wrong(v, "uidMappings: only idmap is supported, by the container's user namespace");
+    if (!is_bind(m) && m->propagation & (MS_SHARED | MS_UNBINDABLE))
+        wrong(v, "propagation: only of a bind is it supported");
     if (!oci.all_devices && strcmp(m->type, "devpts") != 0) m->attributes |= MOUNT_ATTR_NODEV;
 }
 
@@ -4293,13 +4296,19 @@ static void load_capabilities(void *to, const struct value *sets) {
     }
 }
 
-static void load_rlimit(void *to, const struct value *v) {
+static void load_rlimits(void *to, const struct value *list) {
     static const char names[] = /* in the order of their numbers */
         "CPU FSIZE DATA STACK CORE RSS NPROC NOFILE MEMLOCK AS LOCKS SIGPENDING MSGQUEUE NICE "
         "RTPRIO RTTIME ";
-    const struct rlimit limit = {bits_of(find(v, "soft")), bits_of(find(v, "hard"))};
-    if (limit.rlim_cur > limit.rlim_max) wrong(v, "soft is more than hard");
-    ((struct rlimit *)to)[word_of(find(v, "type"), "RLIMIT_", names)] = limit;
+    unsigned seen = 0;
+    for (const struct value *v = NULL; (v = each(list, v, '[')) != NULL;) {
+        const struct rlimit limit = {bits_of(find(v, "soft")), bits_of(find(v, "hard"))};
+        const int i = word_of(find(v, "type"), "RLIMIT_", names);
+        if (limit.rlim_cur > limit.rlim_max) wrong(v, "soft is more than hard");
+        if (seen >> i & 1) wrong(v, "%s is there twice", find(v, "type")->text);
+        seen |= 1U << i;
+        ((struct rlimit *)to)[i] = limit;
+    }
 }
 
 static void load_user(void *to, const struct value *user) {
@@ -4316,12 +4325,13 @@ static void load_group(void *to, const struct value *v) {
 }
 
 static void load_cgroup(void *to, const struct value *v) {
-    const char *path = text_of(v);
+    const char *path = text_of(v), *whole = keep("/%s/", path);
     if (!*path) return; /* as if it were not there */
-    if (strstr(path, "..") || strchr(path, ':') || !path[strspn(path, "/.")])
+    if (strstr(whole, "/./") || strstr(whole, "/../") || strchr(path, ':') ||
+        !path[strspn(path, "/")] || strlen(path) > sizeof it.made.cgroup - 64)
         wrong(v, "a plain path is needed; for systemd's, use the cgroup manager cgroupfs instead");
     *(const char **)to =
-        path[0] == '/' ? path + strspn(path, "/") : keep("container_engine/%s", path);
+        path[0] == '/' ? path + strspn(path, "/") : keep("container_engine/+%s", path);
 }
 
 static void load_propagation(void *to, const struct value *v) {
@@ -4407,7 +4417,7 @@ static const struct key {
     {"process.terminal", load_flag, &it.want.terminal},
     {"process.consoleSize", load_size, &oci.size}, {"process.selinuxLabel", load_label, &oci.label},
     {"process.capabilities", load_capabilities, it.want.capabilities},
-    {"process.rlimits[]", load_rlimit, it.want.process_limits},
+    {"process.rlimits", load_rlimits, it.want.process_limits},
     {"process.oomScoreAdj", load_number, &it.want.oom_score},
     {"process.noNewPrivileges", load_flag, &it.want.no_new_privileges},
     {"process.apparmorProfile", load_label, &oci.apparmor},
@@ -4464,7 +4474,7 @@ static void load_config(struct container *c, const char *path, const char *bundl
     read_file(AT_FDCWD, "/proc/self/oom_score_adj", score, sizeof score);
     *w = (struct wanted){.name = w->name, .lib_dir = w->lib_dir, .bundle = bundle, .cwd = "/"};
     w->rootfs = w->hostname = w->address = w->bridge = "";
-    w->cgroup = keep("container_engine/%s", w->name);
+    w->cgroup = keep("container_engine/+%s.%lld", w->name, range_of(w->lib_dir)); /* none of ours */
     w->write_through = w->remove = true;
     w->umask = 022;
     w->oom_score = atoi(score);
@@ -4759,6 +4769,7 @@ static int oci_create(struct container *c, char **argv) {
     if (there && !c->swept) die("container %s exists already", argv[0]);
     const char *bundle = realpath(flags.bundle ? flags.bundle : ".", NULL);
     if (!bundle) die("%s: %s", flags.bundle, strerror(errno));
+    if (strlen(bundle) >= sizeof c->made.bundle) die("%s: %s", bundle, strerror(ENAMETOOLONG));
     load_config(c, keep("%s/config.json", bundle), bundle);
     take_options("create", flags.words); /* the others are for a container of ours */
     if (!(c->want.namespaces & CLONE_NEWUSER)) run_sealed();

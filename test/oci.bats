@@ -295,7 +295,18 @@ load oci
   rmdir "$cgroup"
   bundle '.linux.cgroupsPath = ""'
   create box
-  ! ours || [[ $(<"$LAB_CGROUP/container_engine/box/cgroup.procs") == "$(pid_of box)" ]]
+  ! ours || [[ $(cat "$LAB_CGROUP"/container_engine/+box.*/cgroup.procs) == "$(pid_of box)" ]]
+  remove box
+}
+
+@test "oci: one of ours of the same name, and one below another --root, are others" {
+  ours || skip 'only ours are ours'
+  started box
+  try -0 ce "$ALPINE" box none true
+  try -0 ce delete box
+  bundle
+  try -0 eval 'ROOT=$T/other rt run --bundle "$BUNDLE" box'
+  is box running
   remove box
 }
 

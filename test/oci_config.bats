@@ -648,6 +648,7 @@ END
   refusals <<'END'
 nonsense ;; .linux.namespaces[0].type = "nonsense"
 NONSENSE ;; .process.rlimits = [{ type: "RLIMIT_NONSENSE", soft: 1, hard: 1 }]
+RLIMIT_CORE ;; .process.rlimits = [{ type: "RLIMIT_CORE", soft: 1, hard: 1 }, { type: "RLIMIT_CORE", soft: 2, hard: 2 }]
 kernel.nonsense ;; .linux.sysctl = { "kernel.nonsense": "1" }
 END
   ours || return 0
@@ -662,6 +663,11 @@ SCMP_ACT_NOTIFY ;; .linux.seccomp = { defaultAction: "SCMP_ACT_ALLOW", listenerP
 SCMP_CMP ;; .linux.seccomp = { defaultAction: "SCMP_ACT_ALLOW", syscalls: [{ names: ["sched_yield"], action: "SCMP_ACT_ERRNO", args: [{ index: 0, value: 1, op: "SCMP_CMP_NONSENSE" }] }] }
 index ;; .linux.seccomp = { defaultAction: "SCMP_ACT_ALLOW", syscalls: [{ names: ["sched_yield"], action: "SCMP_ACT_ERRNO", args: [{ index: 6, value: 1, op: "SCMP_CMP_EQ" }] }] }
 uidMappings ;; .mounts += [{ destination: "/tmp/a", source: "/", options: ["bind", "idmap"], uidMappings: [{ containerID: 0, hostID: 9, size: 1 }] }]
+uidMappings ;; .mounts += [{ destination: "/tmp/a", source: "/", options: ["bind", "idmap"] }]
+propagation ;; .mounts += [{ destination: "/tmp/a", type: "tmpfs", options: ["rshared"] }]
+cgroupsPath ;; .linux.cgroupsPath = "/oci/box/."
+cgroupsPath ;; .linux.cgroupsPath = "/oci/../box"
+cgroupsPath ;; .linux.cgroupsPath = "/oci/" + ("x" * 250) + "/" + ("y" * 250)
 intelRdt ;; .linux.intelRdt = { closID: "x", l3CacheSchema: "y" }
 hugepageLimits ;; .linux.resources.hugepageLimits = [{ pageSize: "2MB", limit: 1 }]
 rdma ;; .linux.resources.rdma = { mlx5: { hcaHandles: 1 } }
