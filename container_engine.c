@@ -1264,13 +1264,14 @@ static int finish_network(struct container *c) {
 }
 
 /* Set the cable down: a socket that was sent to another container keeps the namespace alive, which
- * still has the address. Then remove the name, if it is one of ours and not a namespace that
- * somebody made by hand. */
+ * still has the address. (Where the number is another process's by now, so is the cable.) Then
+ * remove the name, if it is one of ours and not a namespace that somebody made by hand. */
 static void remove_network(struct container *c) {
     char link[128], target[64] = "";
     struct ifreq cable = {0};
     snprintf(cable.ifr_name, sizeof cable.ifr_name, "ve%08llx", c->made.pid);
-    if (c->made.address[0]) ask_interface(SIOCSIFFLAGS, &cable);
+    if (c->made.address[0] && (runs(&c->made) || start_time(c->made.pid) < 0))
+        ask_interface(SIOCSIFFLAGS, &cable);
     snprintf(link, sizeof link, NETNS_DIR "/%s", c->want.name);
     const ssize_t n = readlink(link, target, sizeof target - 1);
     if (n > 13 && strncmp(target, "/proc/", 6) == 0 && strcmp(target + n - 7, "/ns/net") == 0)

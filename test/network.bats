@@ -130,6 +130,16 @@ time.sleep(1000)' "$dir/socket"
   try -1 lab ping -c 1 -W 2 192.168.1.2
 }
 
+# After a reboot numbers begin anew: what the state of the last boot says may be another's by now.
+@test "network: a number that is another container's by now: its cable stays plugged in" {
+  try -0 ce "$ALPINE" old 192.168.1.2 true
+  start_idle new 192.168.1.3
+  change_state old "s/^pid=.*/pid=$(init_pid new)/; s/^status=.*/status=-1/; s/^boot=./boot=x/"
+  try -0 ce list
+  [[ $output =~ old\ +'exited (137)' ]]
+  try -0 lab ping -c 1 -W 2 192.168.1.3
+}
+
 @test "network: 'none' gives loopback and nothing else" {
   try -0 ce "$ALPINE" c1 none ip a
   [[ $output =~ lo:\ \<LOOPBACK,UP && $output != *eth0* ]]
