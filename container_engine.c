@@ -2877,18 +2877,20 @@ static int delete_own(struct container *c) {
 }
 
 /* logs: what one with -d has said, all or the last lines, and with -f until its engine has ended.
- * tail(1) does it, which follows when the file gets full and another one is begun. */
+ * tail(1) does it, which follows when the file gets full and another one is begun; but not the
+ * older one: that is exchanged, and would be said again. */
 static int logs(struct container *c, char **argv) {
-    char *tail[9] = {"tail", "-q", "-n"}, **word = &tail[3];
+    char *tail[7] = {"tail", "-n"}, **word = &tail[2];
     need_container(c, argv[0], false);
     *word++ = flags.lines < 0 ? "+1" : keep("%lld", flags.lines);
     if (flags.follow) *word++ = "-F";
     if (flags.follow) *word++ = keep("--pid=%lld", has_engine(&c->made) ? c->made.engine : INT_MAX);
-    if (flags.lines < 0 && faccessat(c->dir_fd, "log.1", F_OK, 0) == 0) *word++ = "log.1";
     *word = "log";
     if (faccessat(c->dir_fd, "log", F_OK, 0) < 0 || fchdir(c->dir_fd) < 0)
         die("container %s has no log: it was started without -d", c->want.name);
     dup2(open("/dev/null", O_WRONLY | O_CLOEXEC), STDERR_FILENO); /* it speaks of what it follows */
+    if (flags.lines < 0 && fork() == 0) execlp("cat", "cat", "log.1", NULL);
+    wait(NULL);
     execvp(tail[0], tail);
     return NOT_FOUND;
 }

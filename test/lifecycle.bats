@@ -898,6 +898,18 @@ used_by_engine() { # PID
   [[ $(sort -u "$BATS_TEST_TMPDIR/logs.out" | wc -l) -eq 200002 ]]
 }
 
+@test "lifecycle: logs -f: where there are two files already, nothing is said twice" {
+  background "$ALPINE" c1 none \
+    sh -c 'seq 200000; echo one; while [ ! -e /stop ]; do sleep 0.1; done; seq 200001 400000; echo last'
+  wait_until 10 said c1 one
+  start logs "$ENGINE" logs -f c1
+  wait_until 10 grep -q one "$BATS_TEST_TMPDIR/logs.out"
+  try -0 ce exec c1 touch /stop
+  ended "$pid"
+  [[ $status -eq 0 && $(tail -n 1 "$BATS_TEST_TMPDIR/logs.out") == last ]]
+  [[ -z $(sort "$BATS_TEST_TMPDIR/logs.out" | uniq -d) ]]
+}
+
 # --- stop -----------------------------------------------------------------------------------
 
 # Runs the command; tenths of a second: $took.
