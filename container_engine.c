@@ -2793,7 +2793,7 @@ static int update(struct container *c, char **argv) {
 
 /* Wait until the container has ended, and its engine has cleaned up and let go of its lock. */
 static bool wait_gone(struct container *c, long long seconds, bool says) {
-    for (long long i = 0; runs(&c->made) || flock(c->dir_fd, LOCK_SH | LOCK_NB) < 0; i++) {
+    for (long long i = 0; runs(&c->made) || flock(c->dir_fd, LOCK_EX | LOCK_NB) < 0; i++) {
         if (says && i == 200)
             warn("%s: waiting for its end, up to %lld seconds", c->want.name, seconds);
         if (i >= seconds * 200 || usleep(5000) < 0) return false;
@@ -4471,7 +4471,7 @@ static void forget_process(struct wanted *w) {
 
 /* A whole container. What config.json does not speak of is empty, not as in ours; its OOM score is
  * our caller's. */
-static void load_config(struct container *c, const char *path, const char *bundle) {
+static void load_config(struct container *c, const char *bundle) {
     struct wanted *w = &c->want;
     char score[16] = "";
     read_file(AT_FDCWD, "/proc/self/oom_score_adj", score, sizeof score);
@@ -4482,7 +4482,6 @@ static void load_config(struct container *c, const char *path, const char *bundl
     w->umask = 022;
     w->oom_score = atoi(score);
     forget_process(w);
-    oci.config = load_json(path);
     const struct value *version = find(oci.config, "ociVersion");
     if (strncmp(text_of(version), "1.", 2) != 0) wrong(version, "this is for version 1");
     w->mounts[0] = (struct mount){.type = "rbind", .source = "/", .target = "/", .top_only = true};
@@ -4773,7 +4772,8 @@ static int oci_create(struct container *c, char **argv) {
     const char *bundle = realpath(flags.bundle ? flags.bundle : ".", NULL);
     if (!bundle) die("%s: %s", flags.bundle, strerror(errno));
     if (strlen(bundle) >= sizeof c->made.bundle) die("%s: %s", bundle, strerror(ENAMETOOLONG));
-    load_config(c, keep("%s/config.json", bundle), bundle);
+    oci.config = load_json(keep("%s/config.json", bundle));
+    load_config(c, bundle);
     take_options("create", flags.words); /* the others are for a container of ours */
     if (!(c->want.namespaces & CLONE_NEWUSER)) run_sealed();
     open_manager_files(c);
@@ -4789,7 +4789,7 @@ static bool load_bundle(struct container *c) {
     const char *path = keep("%s/%s/config.json", c->want.lib_dir, c->want.name);
     struct stat s;
     if (c->made.bundle[0] && stat(path, &s) == 0 && s.st_size > 0)
-        load_config(c, path, c->made.bundle);
+        oci.config = load_json(path);
     return c->made.bundle[0];
 }
 
@@ -4835,13 +4835,16 @@ static void remove_bundle(struct container *c) {
 }
 
 static int oci_delete(struct container *c, char **argv) {
+    struct made now;
     if (!flags.force)
         need_container(c, argv[0], false);
     else if (!find_container(c, argv[0])) /* as runc: after a create that failed nothing is left */
         return remove_set_aside(c) < 0 ? (warn("%s", c->report.why), ENGINE_FAILED) : 0;
     if (!load_bundle(c)) return delete_own(c);
     if (runs(&c->made) && !flags.force) die("container %s is not stopped", argv[0]);
-    remove_bundle(c);
+    if (c->pid_fd >= 0) sys_pidfd_send_signal(c->pid_fd, SIGKILL);
+    wait_gone(c, WAIT_SECONDS, false); /* also for another delete, or run */
+    if (read_state(&now, c->lib_fd, argv[0]) == 0 && now.start == c->made.start) remove_bundle(c);
     return 0;
 }
 
@@ -4911,6 +4914,7 @@ static int oci_exec(struct container *c, char **argv) {
         die("option --explain, option --step: container %s has a bundle", argv[0]);
     if (strcmp(oci_status(c), "running") != 0) die("container %s is %s", argv[0], oci_status(c));
     if (!c->made.users) run_sealed(); /* before standard input is read */
+    load_config(c, c->made.bundle);
     w->argv = argv + 1;
     w->terminal = false;
     w->namespaces = 0;

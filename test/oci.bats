@@ -347,6 +347,33 @@ load oci
   try -0 rt delete --force box
 }
 
+@test "oci: delete: twice at once, and beside run: poststop comes once" {
+  printf '#!/bin/sh\necho poststop >>%s\nsleep 0.2\n' "$T/log" >"$T/hook"
+  chmod +x "$T/hook"
+  bundle ".process.args = [\"sleep\", \"1000\"] | .hooks.poststop = [{ path: \"$T/hook\" }]"
+  create box
+  rt delete --force box &
+  try -0 rt delete --force box
+  wait
+  start run "${OCI_RUNTIME:-$ENGINE}" --root "$ROOT" run --bundle "$BUNDLE" box
+  wait_until 10 is box running
+  try -0 rt delete --force box
+  wait_until 10 gone "$pid"
+  [[ $(grep -c poststop "$T/log") -eq 2 ]]
+}
+
+@test "oci: state, start, kill, delete: what an engine of another version accepted" {
+  ours || skip 'where it is kept is ours alone'
+  bundle '.process.args = ["sleep", "1000"]'
+  create box
+  jq '.process.rlimits = [{ type: "RLIMIT_OF_ANOTHER" }]' "$BUNDLE/config.json" >"$ROOT/box/config.json"
+  is box created
+  try -0 rt start box
+  try -0 rt kill box KILL
+  wait_until 10 is box stopped
+  try -0 rt delete box
+}
+
 @test "oci: create: one that was created before the last boot is in nobody's way" {
   ours || skip 'the state file is ours'
   local pid
