@@ -815,7 +815,7 @@ static int reset_inherited(struct container *c, uint64_t ignored) {
     const char *score = keep("%d", c->want.oom_score);
     /* Not by signal(2): the C library keeps 32 and 33 to itself. All zeros mean SIG_DFL. */
     for (int n = 1; n < NSIG; n++)
-        if (ignored >> (n - 1) & 1 && n != SIGPIPE && n != SIGHUP)
+        if (ignored >> (n - 1) & 1 && n != SIGPIPE && n != SIGHUP && n != SIGXFSZ)
             syscall(SYS_rt_sigaction, n, (const unsigned long[4]){0}, NULL, 8);
     if (did(c, write_file(AT_FDCWD, "/proc/self/oom_score_adj", score), "oom_score_adj") < 0 ||
         did(c, sched_setscheduler(0, SCHED_OTHER, &plain), "sched_setscheduler OTHER") < 0 ||
@@ -2002,6 +2002,7 @@ static int execute(struct container *c) {
     sigprocmask(SIG_SETMASK, &none, NULL);
     signal(SIGPIPE, SIG_DFL);
     signal(SIGHUP, SIG_DFL);
+    signal(SIGXFSZ, SIG_DFL);
     umask(c->want.umask);
     need(c, say(c->talk_fd, READY, NULL, 0), "tell the engine");
     environ = c->want.environment;
@@ -2285,6 +2286,7 @@ static int write_state(struct container *c) {
     if (n >= sizeof text) return errno = ENAMETOOLONG, -1;
     memset(text + n, '\n', sizeof text - n);
     int fd = openat(c->dir_fd, "state", O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (fd >= 0) errno = ENOSPC; /* where less is written than was asked for */
     bool done = fd >= 0 && pwrite(fd, text, sizeof text, 0) == RECORD;
     if (done && c->words && c->made.started)
         done = pwrite(fd, c->words, c->words_size, RECORD) == (ssize_t)c->words_size &&
@@ -3554,6 +3556,7 @@ int main(int argc, char **argv) {
     check_descriptors();
     umask(022);
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* setrlimit(2): then a write says why it fails */
     signal(SIGCHLD, SIG_DFL); /* ignored, nobody would be told how a child ended */
     *c = blank;
     set_defaults(c);

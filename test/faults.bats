@@ -811,6 +811,17 @@ scarce() { # REASON CMD...
   [[ -n $enough && -n $lacking ]]
 }
 
+# The signal that comes with it would end the engine without a word.
+@test "faults: a limit on the size of files: it does, or it says so" {
+  local n enough='' lacking=''
+  for n in 1000 4096 8191 8192 1000000; do # the line of stderr goes to a file, too
+    scarce '\(File too large\|No space left\)' lab prlimit --fsize="$n" "$ENGINE" "$ALPINE" c1 192.168.1.2 true
+  done
+  [[ -n $enough && -n $lacking ]]
+  try -0 lab prlimit --fsize=20000: "$ENGINE" "$ALPINE" c1 none grep -E '^Sig(Blk|Ign|Cgt):\s*0*$' -c /proc/self/status
+  [[ $output == 3 ]]
+}
+
 # CMD with a tmpfs of few bytes or few files on DIR. In the end nothing must be left in it.
 on_small() { # DIR OPTIONS CMD...
   lab unshare --mount bash -c '
