@@ -24,15 +24,16 @@
  *   users     map the child's user ids                     .
  *   network   start ip(8): veth pair, address              .
  *   layer     overlayfs: a writable layer                  .
- *             over the rootfs; TREES -------->           leave the caller's session and mounts
+ *             over the rootfs; all mounts:                 .
+ *             ------- TREES ---------------->            leave the caller's session and mounts
  *                                              mounts    proc, sys, dev, volumes; mask what leaks
  *                                              pivot     change the root, detach the old one
  *                                              hostname  its name, loopback up
  *                                              caps      drop capabilities, become the user
  *                                              seccomp   filter system calls
- *   go        <------ WALLS_STAND ------------ exec      wait for the network
- *             wait for ip; plug it in
- *             ------- GO -------------------->
+ *   go        <----- (WALLS_STAND) ----------- exec      (wait for the network)
+ *             wait for ip; plug it in                    with a network or a terminal only
+ *             ------ (GO) ------------------->
  *             <------ READY ------------------           just before it becomes the program
  *             <------ end of the connection --           the kernel closes it when it does
  *   (serve: pass terminal, output and signals on; wait for the end)
@@ -181,6 +182,7 @@ enum {
 };
 
 static const struct mount default_mounts[] = {
+    /* type, source, target, data, attributes */
     {"proc", "proc", "/proc", NULL, QUIET},
     {"sysfs", "sysfs", "/sys", NULL, QUIET | RDONLY},
     {"cgroup2", "cgroup", "/sys/fs/cgroup", NULL, QUIET | RDONLY},
@@ -269,7 +271,8 @@ enum { MOUNTS = 240, PATHS = 1024, VARIABLES = 512, SETTINGS = 48, GROUPS = 64 }
 /* What was asked for, by options or by OCI's config.json. When the first step is taken it is
  * complete, and nobody writes to it any more. */
 struct wanted {
-    const char *name, *rootfs, *hostname, *bundle;
+    const char *name, *rootfs, *hostname;
+    const char *bundle;            /* OCI's; NULL: it is a container of ours */
     const char *address, *bridge;  /* "": loopback only */
     char gateway[INET_ADDRSTRLEN]; /* the bridge's own address */
     long long prefix;              /* length of its network, in bits */
@@ -320,9 +323,9 @@ struct made {
 /* What the engine and the child say to each other, in records of this one length: the engine TREES
  * (the mounts, as descriptors) and GO; the child the others, for what the picture above says. */
 struct report {
-    enum { ENDED, FAILED, TREES, WALLS_STAND, GO, READY } kind; /* ENDED: the connection */
-    int status; /* FAILED: what the engine is to exit with */
-    char step[16], why[240];
+    enum { ENDED, FAILED, TREES, WALLS_STAND, GO, READY } kind; /* ENDED (0): none came */
+    int status;              /* FAILED: what the engine is to exit with */
+    char step[16], why[240]; /* why: empty as long as nothing has failed */
 };
 
 /* A program of the host's that runs for us: ip(8), rm(1), a hook. */
@@ -342,17 +345,18 @@ struct container {
     int pid_fd, talk_fd;           /* the child; our end of the socket to it */
     int users_fd, mounts_fd;       /* its namespaces; the mounts live as long as this is open */
     int tree_fds[MOUNTS];          /* the mounts of the rows in want.mounts; the root first */
-    int join_fd;                   /* of the command exec: the first process */
+    int join_fd;                   /* of the command exec alone: the first process */
     int stdio[3], ours[3];         /* the program's 0, 1, 2, and our ends of those pipes */
     int terminal_fd, slave_fd;     /* its terminal: the master, and what programs have open */
     int signal_fd, log_fd;
-    int running_fd;          /* -d: to the process that the user started */
-    bool fresh, asks, ended; /* its directory is new; it waits for "go"; its end was seen */
-    bool has_terminal;       /* one of 0, 1, 2 is one */
-    bool swept;              /* a directory was set aside, and waits for its removal */
-    int forwarded;           /* the signal for which we end the container */
-    size_t placed;           /* so many of the mounts are in their places */
-    char *words;             /* our command line, for `start` */
+    int running_fd;    /* -d: to the process that the user started */
+    bool fresh, ended; /* its directory is new; its end was seen */
+    bool waits_for_go; /* the child, when its walls stand: for a network, for its terminal */
+    bool has_terminal; /* one of 0, 1, 2 is one */
+    bool swept;        /* a directory was set aside, and waits for its removal */
+    int forwarded;     /* the signal for which we end the container */
+    size_t placed;     /* so many of the mounts are in their places */
+    char *words;       /* our command line, for `start` */
     size_t words_size;
     struct program program;
     struct rlimit limits[RLIM_NLIMITS];     /* of the program: as wanted, or as high as we may */
@@ -439,12 +443,12 @@ __attribute__((format(printf, 1, 2))) static char *keep(const char *format, ...)
 
 /*
  * What a call did, in the words of the format. --explain shows it; of one that failed (below 0) it
- * is noted why, to be printed once, with the step's name. Returns the result.
+ * is noted why, to be printed once, with the step's name.
  *
- *   did(c, result, ...)   the call is shown
- *   fail(c, ...)          it failed, and errno says why: -1
- *   refuse(c, ...)        the same where errno has nothing to say
- *   must(c, result, ...)  in the child: did, but if it failed the child ends here
+ *   did(c, result, ...)   returns the result, whatever it is
+ *   fail(c, ...)          returns -1: it failed, and errno says why
+ *   refuse(c, ...)        returns -1: the same where errno has nothing to say
+ *   must(c, result, ...)  in the child, which ends here if the call failed
  *   need(c, result, ...)  the same, for a call that --explain need not show
  */
 __attribute__((format(printf, 3, 4))) static int did(struct container *c, long result,
@@ -467,9 +471,9 @@ __attribute__((format(printf, 3, 4))) static int did(struct container *c, long r
 #define fail(c, ...)   did(c, -1, __VA_ARGS__)
 #define refuse(c, ...) (errno = 0, fail(c, __VA_ARGS__))
 
-/* A record over a socket, and descriptors with it: send it, or receive one where its kind is not
- * set. Returns 0 at the end of the connection; -1. Of descriptors that do not come, the old numbers
- * stay in fds. unix(7) */
+/* Pass a record through a socket, and descriptors with it: ours to the other end, or, where its
+ * kind is not set, the other end's to us. Returns 0 at the end of the connection, -1 for an error.
+ * Of descriptors that do not come, the old numbers stay in fds. unix(7) */
 static ssize_t pass(int socket_fd, struct report *r, int *fds, size_t count) {
     union {
         struct cmsghdr header;
@@ -738,6 +742,7 @@ static int await_program(struct container *c, int seconds) {
 
 /* ---- 4. The two tables, and the drivers that walk them ----------------------------------- */
 
+/* Functions of these two forms come later: the makers of the steps, and their undoers. */
 static typeof(int(struct container *)) claim, make_cgroup, clone_child, map_users, start_network,
     mount_layer, go, leave_host, place_mounts, pivot, set_hostname, drop_capabilities, filter_calls,
     execute, serve, child_died;
@@ -905,6 +910,7 @@ static const char *cgroup_mount(void) {
  * of an earlier run, or somebody who deletes it, has the lock for another moment. */
 static int open_directory(struct container *c) {
     const char *dir = c->want.lib_dir, *name = c->want.name;
+    struct made *m = &c->made;
     int result = -1;
     c->fresh = mkdirat(c->lib_fd, name, 0700) == 0;
     if ((c->fresh || errno != EEXIST) && did(c, c->fresh - 1, "mkdir %s/%s", dir, name) < 0)
@@ -912,14 +918,14 @@ static int open_directory(struct container *c) {
     c->dir_fd = openat(c->lib_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (c->dir_fd < 0)
         fail(c, "open %s/%s", dir, name);
-    else if (read_state(&c->made, c->lib_fd, name) < 0 && errno != ENOENT)
+    else if (read_state(m, c->lib_fd, name) < 0 && errno != ENOENT)
         fail(c, "%s/%s/state", dir, name);
-    else if (runs(&c->made) || (c->made.status < 0 && has_engine(&c->made) && !c->made.started))
+    else if (runs(m) || (m->status < 0 && !m->started && has_engine(m))) /* or it starts just now */
         refuse(c, "a container named %s runs already", name);
     else if (flock(c->dir_fd, LOCK_EX | LOCK_NB) < 0)
         result = 1;
-    else /* what a killed engine left is swept first: somebody had the lock just then */
-        result = c->made.engine && c->made.status < 0 && !c->made.bundle[0];
+    else /* is there something that was to be swept before, when somebody had the lock? */
+        result = m->status < 0 && m->engine && !m->bundle[0];
     c->made.remove = c->fresh; /* what was there before stays, whatever becomes of us */
     if (result == 0) return 0;
     if (c->fresh) unlinkat(c->lib_fd, name, AT_REMOVEDIR);
@@ -993,7 +999,8 @@ static int claim(struct container *c) {
  * caller need not wait for that: a fork of us holds the mount namespace and the lock of the name,
  * and lives a little longer than we do. The next run of this name waits for that lock. */
 static void end_layer_later(struct container *c) {
-    const pid_t pid = c->mounts_fd < 0 ? 1 : fork();
+    if (c->mounts_fd < 0) return;
+    const pid_t pid = fork(); /* if that fails, we do it ourselves */
     if (pid > 0) return;
     if (pid == 0) syscall(SYS_close_range, 0, 2, 0); /* or a reader of our output waits, too */
     close_fd(&c->mounts_fd);
@@ -1121,29 +1128,30 @@ static int open_stdio(struct container *c) {
  * clone: a process in new namespaces, born inside its cgroup. clone3(2)
  *
  * CLONE_INTO_CGROUP puts it there before it runs; writing cgroup.procs afterwards would leave a
- * moment without limits. The kernel charges inotify watches and message queues to the user who made
- * the user namespace. So that it charges the container's root and not the host's, our effective
- * user id is that one's during clone3; securebits(7) keep our capabilities meanwhile. The command
- * exec takes this step, too, and needs no new namespaces.
+ * moment without limits. The command exec takes this step, too, and needs no new namespaces.
  */
 static int clone_child(struct container *c) {
     const bool users = c->want.namespaces & CLONE_NEWUSER;
     const bool quota = users && c->want.settings->file; /* not --without limits */
-    /* Without an address nobody but the child needs its network: it makes that while we go on. */
-    const uint64_t later = c->want.address[0] || c->want.bundle ? 0 : CLONE_NEWNET;
+    /* Without an address nobody but the child needs its network: leave_host makes it meanwhile. */
+    const uint64_t left_to_child = c->want.address[0] || c->want.bundle ? 0 : CLONE_NEWNET;
     int sockets[2] = {-1, -1};
     pid_t pid = -1;
     if (open_stdio(c) < 0) return -1;
-    c->asks = c->want.address[0] || c->has_terminal;
+    c->waits_for_go = c->want.address[0] || c->has_terminal;
+    /* The kernel charges inotify watches and message queues to the user who made the user
+     * namespace. So that it charges the container's root and not the host's, our effective user id
+     * is that one's during clone3; securebits(7) keep our capabilities meanwhile. */
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets) < 0)
         fail(c, "socketpair");
     else if (quota && (prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP) < 0 ||
                        setresuid((uid_t)-1, (uid_t)c->made.base, (uid_t)-1) < 0))
         fail(c, "setresuid");
     else
-        pid = fork_into(c->want.namespaces & ~later, c->cgroup_fd);
+        pid = fork_into(c->want.namespaces & ~left_to_child, c->cgroup_fd);
     if (pid && !c->report.why[0])
-        did(c, pid, "clone3 %s%s", names_of((c->want.namespaces & ~later) | CLONE_INTO_CGROUP),
+        did(c, pid, "clone3 %s%s",
+            names_of((c->want.namespaces & ~left_to_child) | CLONE_INTO_CGROUP),
             pid < 0 && errno == EAGAIN ? " (a limit of processes is reached: see --pids)" : "");
     if (pid == 0) {
         /* The engine's: or the child would never see that it died, and the lock would stay. */
@@ -1239,8 +1247,8 @@ static int start_network(struct container *c) {
 }
 
 /* The engine's end becomes a port of the bridge. The bridge drops packets until the kernel has seen
- * that the cable is plugged in, which takes a moment. To set the flags once more needs a lock that
- * the kernel holds meanwhile: when that call returns, packets pass. netdevice(7) */
+ * that the cable is plugged in, which takes a moment. The flags are set once more to wait for that:
+ * the call needs a lock that the kernel holds meanwhile. netdevice(7) */
 static int finish_network(struct container *c) {
     struct ifreq bridge = {0}, r = {0};
     if (!c->want.address[0]) return 0;
@@ -1326,7 +1334,7 @@ static int open_bind(struct container *c, const struct mount *m, int *tree_fd) {
         return refuse(c, "%s is not the device of that name", m->source);
     if (c->users_fd < 0) a.attr_set &= ~(uint64_t)MOUNT_ATTR_IDMAP;
     if (a.attr_set & MOUNT_ATTR_IDMAP) a.userns_fd = (uint64_t)c->users_fd;
-    /* What is mounted below would be the host's peer still: a mount on it would be there, too. */
+    /* What is mounted below must be no peer of the host's either: see mount_namespaces(7). */
     const struct mount_attr below = {.propagation = a.propagation};
     int result = m->top_only ? sys_mount_setattr(*tree_fd, deep, &below) : 0;
     if (result == 0) result = sys_mount_setattr(*tree_fd, m->top_only ? 0 : deep, &a);
@@ -1375,7 +1383,7 @@ static int mount_overlay(struct container *c) {
     close_fd(&c->tree_fds[0]);
     c->tree_fds[0] = fd;
     /* The overlay holds it. Should we not come back from here, rm(1) must not find it. */
-    did(c, umount2("lower", DETACH), "umount2 lower MNT_DETACH");
+    if (did(c, umount2("lower", DETACH), "umount2 lower MNT_DETACH") < 0) return -1;
     if (fstatfs(fd, &f) < 0) return fail(c, "statfs of the overlay");
     if (!(f.f_flags & ST_RDONLY)) return 0;
     errno = ENOSPC; /* overlayfs says nothing when it cannot make its work directory */
@@ -1404,12 +1412,12 @@ static int mount_layer(struct container *c) {
         c->mounts_fd = open(path, O_RDONLY | O_CLOEXEC);
         int host_fd = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
         if (c->mounts_fd < 0 || host_fd < 0) return close_fd(&host_fd), fail(c, "open %s", path);
-        did(c, setns(c->mounts_fd, CLONE_NEWNS), "setns NEWNS: the child's");
-        if (!c->report.why[0]) mount_overlay(c);
-        did(c, setns(host_fd, CLONE_NEWNS), "setns NEWNS: the host's again");
+        int result = did(c, setns(c->mounts_fd, CLONE_NEWNS), "setns NEWNS: the child's");
+        if (result == 0) result = mount_overlay(c);
+        if (did(c, setns(host_fd, CLONE_NEWNS), "setns NEWNS: the host's again") < 0) result = -1;
         close_fd(&host_fd);
         if ((w->remove && c->fresh) || w->detach) close_fd(&c->mounts_fd); /* see end_layer_later */
-        if (c->report.why[0]) return -1;
+        if (result < 0) return -1;
         fds[0] = c->tree_fds[0]; /* the overlay, in place of the rootfs */
     }
     if (say(c->talk_fd, TREES, fds, count) < 0) return fail(c, "the child is gone");
@@ -1484,7 +1492,7 @@ static int note_start(struct container *c) {
  * not ask. READY and the end of the connection mean: it runs. READY and a failure: exec failed. The
  * end alone: it was killed. */
 static int go(struct container *c) {
-    if (c->asks) {
+    if (c->waits_for_go) {
         int fds[2] = {-1, -1};
         if (hear_child(c, WALLS_STAND, fds, 2) < 0) return -1;
         c->terminal_fd = fds[0];
@@ -1548,6 +1556,7 @@ static int leave_host(struct container *c) {
     for (size_t i = 0; mounts[i].type; i++)
         if (is_bind(&mounts[i])) c->tree_fds[i] = *next++;
     leave_caller(c);
+    /* Not everybody has a layer, for which it was done before. */
     must(c, mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), "mount --make-rprivate /");
     return 0;
 }
@@ -1614,14 +1623,16 @@ static void cover(struct container *c, const char *path, bool hide) {
     if (at_fd < 0 && errno == ENOENT) return;
     need(c, at_fd < 0 ? -1 : fstat(at_fd, &s), "open %s", path);
     if (hide) with = S_ISDIR(s.st_mode) ? &empty : &null;
-    if (hide) from_fd = S_ISDIR(s.st_mode) ? empty_fd : tree_at(c, "/dev/null");
-    int tree_fd = from_fd < 0 ? make_file_system(&empty)
-                              : sys_open_tree(from_fd, "", hide ? 0 : AT_RECURSIVE);
+    if (with == &empty) from_fd = empty_fd;
+    if (with == &null) from_fd = tree_at(c, "/dev/null");
+    const bool first = with == &empty && empty_fd < 0;
+    int tree_fd =
+        first ? make_file_system(&empty) : sys_open_tree(from_fd, "", hide ? 0 : AT_RECURSIVE);
     if (!hide && tree_fd >= 0)
         must(c, sys_mount_setattr(tree_fd, AT_RECURSIVE, &a), "mount_setattr %s: %s", path,
              names_of(a.attr_set));
     attach(c, tree_fd, with, at_fd, path);
-    if (from_fd < 0)
+    if (first)
         empty_fd = tree_fd;
     else
         close_fd(&tree_fd);
@@ -1878,15 +1889,16 @@ static void emit(struct filter *f, int code, uint32_t value, unsigned yes, unsig
  * low one. Falls through when it holds, and jumps to NEXT_RULE when it does not. As an example,
  * `argument 1 >= 0x100000005`:
  *
- *   load high half of argument 1
- *   and  0xffffffff              (the mask)
- *   if > 1  jump over 4: holds
- *   if == 1 go on,               else NEXT_RULE
- *   load low half
- *   and  0xffffffff
- *   if >= 5 go on: holds,        else NEXT_RULE
+ *   1  load high half of argument 1
+ *   2  and  0xffffffff           (the mask)
+ *   3  if > 1  jump over 4 to 7: holds
+ *   4  if == 1 go on,            else NEXT_RULE
+ *   5  load low half
+ *   6  and  0xffffffff
+ *   7  if >= 5 go on: holds,     else NEXT_RULE
  *
- * `argument 1 < 0x100000005` is the same with the two ways out exchanged.
+ * `argument 1 < 0x100000005` is the same with the two ways out exchanged: 3 leads to NEXT_RULE, 4
+ * over 5 to 7, and 7 on where it is not >= 5.
  */
 static void emit_test(struct filter *f, const struct test *t) {
     const uint32_t offset = (uint32_t)(offsetof(struct seccomp_data, args) + 8UL * t->argument);
@@ -1961,8 +1973,8 @@ static void tell_engine(struct container *c) {
     struct ifreq eth0 = {.ifr_name = "eth0", .ifr_data = (void *)&link};
     int fds[] = {c->terminal_fd, c->slave_fd};
     char byte;
-    if (!c->asks && recv(c->talk_fd, &byte, 1, MSG_DONTWAIT) == 0) _exit(ENGINE_FAILED);
-    if (!c->asks) return;
+    if (!c->waits_for_go && recv(c->talk_fd, &byte, 1, MSG_DONTWAIT) == 0) _exit(ENGINE_FAILED);
+    if (!c->waits_for_go) return;
     need(c, say(c->talk_fd, WALLS_STAND, fds, c->has_terminal ? 2 : 0), "tell the engine");
     hear_engine(c, NULL, 0);
     /* The kernel notices a moment later that the other end of the cable is up, too, and drops what
@@ -4716,7 +4728,7 @@ static int await_start(struct container *c) {
     int fd = accept4(oci.start_fd, NULL, NULL, SOCK_CLOEXEC);
     must(c, fd, "accept");
     c->talk_fd = fd;
-    c->asks = false;
+    c->waits_for_go = false;
     return 0;
 }
 
