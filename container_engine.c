@@ -2200,9 +2200,9 @@ static int serve(struct container *c) {
     while (!c->ended) relay(c, streams, -1);
     set_terminal(false);
     fds[0] = -1;
-    for (bool waits = true; waits;) {
-        while (relay(c, streams, 0)) {
-        }
+    bool waits = true; /* Who was sent an end may write for ever: this is enough for what is there. */
+    for (int passes = 0; waits && passes < 8192; passes++) {
+        if (relay(c, streams, 0)) continue;
         waits = false;
         for (int i = OUTPUT; i < STREAMS; i++) waits |= streams[i].start < streams[i].end;
         waits = waits && !c->forwarded && relay(c, streams, -1);

@@ -158,6 +158,29 @@ init_pid() { # NAME
   lab sed -n 's/^pid=//p' "/var/lib/container_engine/$1/state"
 }
 
+# Makes the program DIR/give, which gives away one of its descriptors, or a new socket of its
+# network, through the unix socket /shared/socket.
+make_giver() { # DIR
+  gcc -static -x c -o "$1/give" - <<'END'
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+int main(int argc, char **argv) {
+    struct sockaddr_un name = {AF_UNIX, "/shared/socket"};
+    int to = socket(AF_UNIX, SOCK_STREAM, 0);
+    int gift = argc > 1 ? atoi(argv[1]) : socket(AF_INET, SOCK_DGRAM, 0);
+    union { struct cmsghdr header; char bytes[CMSG_SPACE(sizeof(int))]; } u =
+        {.header = {CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS}};
+    struct iovec byte = {"x", 1};
+    struct msghdr m = {.msg_iov = &byte, .msg_iovlen = 1, .msg_control = &u, .msg_controllen = sizeof u};
+    memcpy(CMSG_DATA(&u.header), &gift, sizeof gift);
+    if (connect(to, (struct sockaddr *)&name, sizeof name) < 0) return 1;
+    return sendmsg(to, &m, 0) != 1;
+}
+END
+}
+
 # Changes its state in place, as the engine does.
 change_state() { # NAME SED-EXPRESSION
   # shellcheck disable=SC2016  # the variables are those of the inner shell

@@ -795,6 +795,27 @@ used_by_engine() { # PID
   done
 }
 
+# To whom it sent its output, it may be another container, can write on when it has ended.
+@test "lifecycle: -d: its end does not wait for somebody else who has its output" {
+  requires gcc python3
+  local dir=$BATS_TEST_TMPDIR/shared
+  mkdir "$dir"
+  make_giver "$dir"
+  start keeper python3 -uc 'import fcntl, os, socket, sys
+s = socket.socket(socket.AF_UNIX)
+s.bind(sys.argv[1])
+s.listen()
+print("listens")
+kept = socket.recv_fds(s.accept()[0], 1, 1)[1][0]
+fcntl.fcntl(kept, 1031, 1 << 20) # F_SETPIPE_SZ
+while True:
+    os.write(kept, bytes(1 << 16))' "$dir/socket"
+  wait_until 10 grep -q listens "$BATS_TEST_TMPDIR/keeper.out"
+  background -v "$dir:/shared" "$ALPINE" c1 none sh -c '/shared/give 1 && sleep 1'
+  wait_until 10 over c1
+  [[ $(state_of c1) == 'exited (0)' ]]
+}
+
 @test "lifecycle: -d: what fails, fails in front of the user, with its status, and leaves nothing" {
   CHECK_LAYERS=1
   lab_snapshot

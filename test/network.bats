@@ -100,22 +100,7 @@ veths() {
   requires gcc python3
   local dir=$BATS_TEST_TMPDIR/shared
   mkdir "$dir"
-  gcc -static -x c -o "$dir/give" - <<'END'
-#include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
-int main(void) {
-    struct sockaddr_un name = {AF_UNIX, "/shared/socket"};
-    int to = socket(AF_UNIX, SOCK_STREAM, 0), gift = socket(AF_INET, SOCK_DGRAM, 0);
-    union { struct cmsghdr header; char bytes[CMSG_SPACE(sizeof(int))]; } u =
-        {.header = {CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS}};
-    struct iovec byte = {"x", 1};
-    struct msghdr m = {.msg_iov = &byte, .msg_iovlen = 1, .msg_control = &u, .msg_controllen = sizeof u};
-    memcpy(CMSG_DATA(&u.header), &gift, sizeof gift);
-    if (connect(to, (struct sockaddr *)&name, sizeof name) < 0) return 1;
-    return sendmsg(to, &m, 0) != 1;
-}
-END
+  make_giver "$dir"
   start keeper python3 -uc 'import socket, sys, time
 s = socket.socket(socket.AF_UNIX)
 s.bind(sys.argv[1])
