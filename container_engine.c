@@ -675,6 +675,14 @@ static uint64_t signal_set(long long pid, const char *line) {
     return at ? strtoull(at + strlen(line), NULL, 16) : ~0ULL;
 }
 
+/* No signal waits, and SIGPIPE, which we ignore, means what it means to others. */
+static void free_signals(void) {
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    signal(SIGPIPE, SIG_DFL);
+}
+
 /* fork(2), with new namespaces, and born in a cgroup (-1: in ours). clone3(2) */
 static pid_t fork_into(uint64_t namespace_flags, int cgroup_fd) {
     struct clone_args a = {.flags = namespace_flags, .exit_signal = SIGCHLD};
@@ -688,10 +696,7 @@ static pid_t fork_into(uint64_t namespace_flags, int cgroup_fd) {
  * (CVE-2020-13401), and a start sends nothing to all other containers of the bridge. */
 static int exec_program(void *program) {
     const struct program *p = program;
-    sigset_t none;
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
-    signal(SIGPIPE, SIG_DFL);
+    free_signals();
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (p->netns_fd >= 0 && setns(p->netns_fd, CLONE_NEWNET) < 0) return ENGINE_FAILED;
     if (p->netns_fd >= 0 &&
@@ -1095,11 +1100,17 @@ static void remove_cgroup(struct container *c) {
  * slave of a terminal of the container's own (one for all three); for each other one a pipe. serve
  * copies between ours and those. */
 static int open_stdio(struct container *c) {
+    const uid_t owner = (uid_t)(c->made.base + c->want.uid);
     struct stat s[3];
     int ends[2];
-    if (c->want.bundle || c->want.keep_files) return 0; /* OCI: the manager's are passed on */
+    if (c->want.keep_files) return 0;
     for (int i = 0; i < 3; i++) {
         if (fstat(i, &s[i]) < 0) return fail(c, "descriptor %d", i);
+        if (c->want.bundle) { /* OCI: the manager's are passed on, its pipes as the user's */
+            if (S_ISFIFO(s[i].st_mode) && fchown(i, owner, (gid_t)-1) < 0)
+                return fail(c, "chown %d", i);
+            continue;
+        }
         if (!c->want.detach && isatty(i)) {
             c->has_terminal = true;
             continue;
@@ -1117,8 +1128,7 @@ static int open_stdio(struct container *c) {
         if (fcntl(c->ours[i], F_SETFL, O_NONBLOCK) < 0) return fail(c, "O_NONBLOCK");
         if (c->want.detach && i == 0) close_fd(&c->ours[0]); /* an empty input */
         /* The pipes are the container's, so that it can open /dev/stdout. */
-        if (fchown(c->stdio[i], (uid_t)(c->made.base + c->want.uid),
-                   (gid_t)(c->made.base + c->want.gid)) < 0)
+        if (fchown(c->stdio[i], owner, (gid_t)(c->made.base + c->want.gid)) < 0)
             return fail(c, "cannot give a pipe to the container");
     }
     return 0;
@@ -1991,7 +2001,6 @@ static void tell_engine(struct container *c) {
  */
 static int execute(struct container *c) {
     char cwd[PATH_MAX], *shell[] = {"/bin/bash", NULL}, **argv = c->want.argv;
-    sigset_t none;
     tell_engine(c);
     if (!argv[0] && access(shell[0], X_OK) < 0) shell[0] = "/bin/sh";
     if (!argv[0]) argv = shell;
@@ -2010,9 +2019,7 @@ static int execute(struct container *c) {
     if (!inside && errno != ENOENT) return fail(c, "getcwd");
     if (!inside || cwd[0] != '/')
         return refuse(c, "the working directory is outside of the container");
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
-    signal(SIGPIPE, SIG_DFL);
+    free_signals();
     signal(SIGHUP, SIG_DFL);
     signal(SIGXFSZ, SIG_DFL);
     umask(c->want.umask);
@@ -4093,7 +4100,7 @@ static void load_seccomp(void *to, const struct value *v) {
 static struct {
     const struct value *config;
     bool all_devices;
-    const char *domainname, *apparmor, *label, *annotation; /* which is only looked at */
+    const char *domainname, *label, *annotation; /* which is only looked at */
     const char *sysctls[PATHS + 1];                         /* file and value; up to NULL */
     uint64_t propagation;                                   /* MS_* of the root; 0: private */
     uint64_t namespaces;                       /* CLONE_NEW* of all that are not the host's */
@@ -4391,10 +4398,10 @@ static void load_text(void *to, const struct value *v) {
     *(const char **)to = text_of(v);
 }
 /* A profile of AppArmor's, a label of SELinux's: empty, or for a host that has it. */
-static void load_label(void *to, const struct value *v) {
-    const char *sign = to == &oci.apparmor ? "/sys/module/apparmor" : "/sys/fs/selinux/enforce";
-    load_text(to, v);
-    if (*v->text && access(sign, F_OK) < 0) wrong(v, "this host does not have it");
+static void load_label(void *sign, const struct value *v) {
+    if (!*text_of(v)) return;
+    if (access(sign, F_OK) < 0) wrong(v, "this host does not have it");
+    oci.label = strcmp(v->key, "selinuxLabel") == 0 ? v->text : keep("exec %s", v->text);
 }
 static void load_flag(void *to, const struct value *v) {
     *(bool *)to = flag_of(v);
@@ -4433,12 +4440,13 @@ static const struct key {
     {"process.user", load_user, &it.want}, {"process.user.additionalGids[]", load_group, &it.want},
     {"process.env[]", load_path, it.want.environment}, {"process.cwd", load_absolute, &it.want.cwd},
     {"process.terminal", load_flag, &it.want.terminal},
-    {"process.consoleSize", load_size, &oci.size}, {"process.selinuxLabel", load_label, &oci.label},
+    {"process.consoleSize", load_size, &oci.size},
+    {"process.selinuxLabel", load_label, "/sys/fs/selinux/enforce"},
     {"process.capabilities", load_capabilities, it.want.capabilities},
     {"process.rlimits", load_rlimits, it.want.process_limits},
     {"process.oomScoreAdj", load_number, &it.want.oom_score},
     {"process.noNewPrivileges", load_flag, &it.want.no_new_privileges},
-    {"process.apparmorProfile", load_label, &oci.apparmor},
+    {"process.apparmorProfile", load_label, "/sys/module/apparmor"},
     {"linux.resources", load_resources, NULL}, {"linux.resources.unified{}", load_unified, NULL},
     {"linux.resources.memory.limit", load_limit, "memory.max"},
     {"linux.resources.memory.reservation", load_limit, "memory.low"},
@@ -4597,16 +4605,6 @@ static int keep_bundle(struct container *c) {
     return oci.start_fd >= 0 && listen(oci.start_fd, 1) == 0 ? 0 : fail(c, "socket for start");
 }
 
-/* pipes: the manager's that we pass on become the user's, who may then open /dev/stdout. */
-static int give_pipes(struct container *c) {
-    const uid_t owner = (uid_t)c->made.base + c->want.uid;
-    struct stat s;
-    for (int i = 0; c->want.bundle && i < 3; i++)
-        if (fstat(i, &s) == 0 && S_ISFIFO(s.st_mode) && fchown(i, owner, (gid_t)-1) < 0)
-            return fail(c, "chown %d", i);
-    return 0;
-}
-
 /* join, leave: the child inherits the namespaces of others; then we go back to our own. setns(2) */
 static int join_namespaces(struct container *c) {
     for (size_t i = 0; i < COUNT(namespaces); i++) {
@@ -4719,12 +4717,13 @@ static int find_program(struct container *c) {
 }
 
 /* start: the child waits until somebody connects, who then hears how it ends: all that a failing
- * step says from now on goes there. */
+ * step says from now on goes there. What kill sends meanwhile ends it, as it would the program. */
 static int await_start(struct container *c) {
     /* containerd's shim reads what create says until nobody has that pipe open any more. */
     for (int i = 0; i < 3; i++)
         if (c->stdio[i] >= 0) must(c, dup2(c->stdio[i], i), "dup2 %d", i);
     must(c, say(c->talk_fd, WALLS_STAND, &c->terminal_fd, c->has_terminal), "tell the engine");
+    free_signals();
     int fd = accept4(oci.start_fd, NULL, NULL, SOCK_CLOEXEC);
     must(c, fd, "accept");
     c->talk_fd = fd;
@@ -4738,10 +4737,9 @@ static int dress(struct container *c) {
     for (int i = 0; i < RLIM_NLIMITS; i++)
         if (c->limits[i].rlim_max < c->want.process_limits[i].rlim_max)
             return refuse(c, "rlimits: number %d cannot be raised so far", i);
-    const char *label = oci.apparmor && *oci.apparmor ? keep("exec %s", oci.apparmor) : oci.label;
-    if (label && *label)
-        must(c, write_file(AT_FDCWD, "/proc/self/attr/exec", label),
-             "apparmorProfile or selinuxLabel %s", label);
+    if (oci.label)
+        must(c, write_file(AT_FDCWD, "/proc/self/attr/exec", oci.label),
+             "apparmorProfile or selinuxLabel %s", oci.label);
     if (c->want.no_new_privileges) return 0;
     filter_calls(c);
     c->want.rules = NULL; /* not again in its step */
@@ -4752,7 +4750,7 @@ static int dress(struct container *c) {
 #define STEP(name, ...) {name, "", "", __VA_ARGS__}
 static const struct step create_steps[] = {
     STEP("claim", claim, release), STEP("cgroup", make_cgroup, remove_cgroup),
-    STEP("bundle", keep_bundle), STEP("pipes", give_pipes), STEP("join", join_namespaces),
+    STEP("bundle", keep_bundle), STEP("join", join_namespaces),
     STEP("clone", clone_child, end_child), STEP("leave", join_namespaces),
     STEP("users", map_users), STEP("prestart", run_step_hooks),
     STEP("createRuntime", run_step_hooks), STEP("layer", mount_layer), STEP("ready", await_ready),
@@ -4764,7 +4762,7 @@ static const struct step create_steps[] = {
     STEP("caps", drop_capabilities), STEP("seccomp", filter_calls),
     STEP("startContainer", run_step_hooks), STEP("exec", execute), {0},
 }, oci_exec_steps[] = {
-    STEP("pipes", give_pipes), STEP("enter", enter), STEP("clone", clone_child, end_child),
+    STEP("enter", enter), STEP("clone", clone_child, end_child),
     STEP("go", go), STEP("ready", tell_manager), {0},
 }, oci_exec_child_steps[] = {
     STEP("join", join), STEP("terminal", open_exec_terminal), STEP("program", find_program),

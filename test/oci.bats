@@ -218,6 +218,14 @@ load oci
   [[ ! -e $T/share/ran ]]
 }
 
+@test "oci: kill of a created one in the host's pid namespace: at once, and by TERM, too" {
+  bundle '.linux.namespaces |= map(select(.type != "pid"))'
+  create box
+  rt kill box TERM
+  wait_until 10 is box stopped
+  rt delete box
+}
+
 @test "oci: kill --all: every process in it, with and without a namespace of its own" {
   bundle "$(shell 'trap "" TERM; sleep 1000 & echo ready; wait')"
   create box
