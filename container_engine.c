@@ -2743,11 +2743,22 @@ static int inspect(struct container *c, char **argv) {
  * child shows nothing of the host's from its first moment. It is not dumpable, or the container's
  * processes could reach into it, which still knows the host (CVE-2016-9962). setns(2) */
 static int enter(struct container *c) {
+    char text[PATH_MAX], *at;
     int all = 0;
     c->join_fd = c->pid_fd;
     c->pid_fd = -1; /* no child of ours yet, and that one is not ours to end */
     close_fd(&c->dir_fd);
     for (size_t i = 0; i < COUNT(namespaces); i++) all |= (int)namespaces[i].flag;
+    /* A cgroup that has switched controllers on for those below it takes no process (systemd in a
+     * container does so): then it is that of the first process, as with runc. */
+    if (read_file(c->cgroup_fd, "cgroup.subtree_control", text, sizeof text) > 1 &&
+        read_file(AT_FDCWD, keep("/proc/%lld/cgroup", c->made.pid), text, sizeof text) > 0 &&
+        (at = strstr(text, c->made.cgroup + strlen(cgroup_mount()))) != NULL) {
+        close_fd(&c->cgroup_fd);
+        const char *path = keep("%s%.*s", cgroup_mount(), (int)strcspn(at, "\n"), at);
+        c->cgroup_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (c->cgroup_fd < 0) return fail(c, "open %s", path);
+    }
     if (did(c, prctl(PR_SET_DUMPABLE, 0), "prctl PR_SET_DUMPABLE 0") < 0) return -1;
     if (did(c, setns(c->join_fd, all & ~CLONE_NEWUSER), "setns %s: those of %s",
             names_of((uint64_t)all & ~(uint64_t)CLONE_NEWUSER), c->want.name) < 0)

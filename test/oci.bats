@@ -667,6 +667,25 @@ process() { # SCRIPT [FILTER]
   remove box
 }
 
+@test "oci: exec: into a cgroup that has switched a controller on below it, as systemd does" {
+  local controller dir=$LAB_CGROUP pid
+  read -r controller _ <"$dir/cgroup.controllers" || skip 'there is no controller'
+  started box '.linux.cgroupsPath = "/oci/box"'
+  mkdir "$dir/oci/box/init"
+  for pid in $(<"$dir/oci/box/cgroup.procs"); do
+    echo "$pid" >"$dir/oci/box/init/cgroup.procs"
+  done
+  for dir in "$dir" "$dir/oci" "$dir/oci/box"; do
+    echo "+$controller" >"$dir/cgroup.subtree_control"
+  done
+  try -0 rt exec box sed -n s/^0:://p /proc/self/cgroup
+  [[ $output == /init ]]
+  remove box
+  for dir in "$LAB_CGROUP/oci" "$LAB_CGROUP"; do
+    echo "-$controller" >"$dir/cgroup.subtree_control"
+  done
+}
+
 @test "oci: exec --detach: the pid file, and it lives on" {
   started box
   process 'echo out; touch /mnt/ran; sleep 1000'
