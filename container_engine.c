@@ -2835,7 +2835,9 @@ static bool wait_gone(struct container *c, long long seconds, bool says) {
 
 static void kill_and_wait(struct container *c) {
     if (c->pid_fd >= 0) sys_pidfd_send_signal(c->pid_fd, SIGKILL);
-    if (!wait_gone(c, WAIT_SECONDS, false))
+    const bool gone = wait_gone(c, WAIT_SECONDS, false);
+    if (!gone && has_engine(&c->made)) kill((pid_t)c->made.engine, SIGTERM); /* its reader is slow */
+    if (!gone && !wait_gone(c, 1, false))
         die("the engine of %s, process %lld, does not react: end it, then try again", c->want.name,
             c->made.engine);
 }

@@ -1034,6 +1034,21 @@ END
   [[ $(state_of c1) == 'exited (137)' ]]
 }
 
+@test "lifecycle: stop: an engine whose output nobody reads is not waited for, for ever" {
+  mkfifo "$BATS_TEST_TMPDIR/fifo"
+  exec 7<>"$BATS_TEST_TMPDIR/fifo"
+  lab_exec "$ENGINE" "$ALPINE" c1 none sh -c 'touch /up; yes' \
+    </dev/null >"$BATS_TEST_TMPDIR/fifo" 2>/dev/null 3>&- 4>&- 7>&- &
+  pid=$!
+  STARTED+=("$pid")
+  wait_until 10 lab test -e /var/lib/container_engine/c1/upper/up
+  sleep 0.5
+  try -0 ce stop -t 1 c1
+  [[ $output == c1 ]]
+  ended "$pid"
+  exec 7>&-
+}
+
 @test "lifecycle: stop, several at once; one that is unknown or over does not save the others" {
   local name
   for name in c1 c2 c3 c4; do
