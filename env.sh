@@ -39,7 +39,6 @@ has() { type -P "$1" >/dev/null; }
 put() { printf '%s\n' "$1" >"$2"; } # TEXT FILE
 has_word() { grep -qsw -- "$2" "$1"; } # FILE WORD
 not() { ! "$@"; }
-empty() { [[ -z $* ]]; }
 
 # Those of the words of which it is true.
 those() { # "TEST..." WORD...
@@ -104,8 +103,7 @@ settings() {
   ((a > 0 && a < 224 && a != 127)) || die "SUBNET: $SUBNET is not for hosts: use 10.77.77.0/24"
   net=$(((a << 24 | b << 16 | c << 8 | d) & -1 << (32 - prefix)))
   printf -v net '%d.%d.%d.%d' $((net >> 24)) $((net >> 16 & 255)) $((net >> 8 & 255)) $((net & 255))
-  [[ $net == "${SUBNET%/*}" ]] ||
-    die "SUBNET: $SUBNET is an address in a network: did you mean $net/$prefix?"
+  [[ $net == "${SUBNET%/*}" ]] || die "SUBNET: $SUBNET is in a network: use $net/$prefix"
   address=$a.$b.$c.$((d + 1))/$prefix
   printf -v mac '02:ce:%02x:%02x:%02x:%02x' "$a" "$b" "$c" $((d + 1))
 }
@@ -194,14 +192,10 @@ undo_link() {
 
 # Writing ip_forward also overwrites the value of every interface, and whether redirects count.
 ensure_forwarding() {
-  local file
-  if [[ $(<$ip_forward) == 0 ]]; then # else interfaces may differ
-    for file in $conf/{*/forwarding,all/accept_redirects}; do
-      will sysctl "$file" "$(<"$file")"
-    done
-    ensure_sysctl $ip_forward 1
-  fi
-  ensure_sysctl "$conf/$BRIDGE/forwarding" 1
+  [[ $(<$ip_forward) == 1 ]] ||
+    will "$(grep . $conf/{*/forwarding,all/accept_redirects} | sed 's/^/sysctl /; s/:/ /')"
+  ensure_sysctl $ip_forward 1
+  ensure_sysctl "$conf/$BRIDGE/forwarding" 1 # interfaces may differ
 }
 
 has_rule() { # IPTABLES CHAIN RULE...
@@ -304,8 +298,7 @@ refuse_others() {
   local key was
   for key in BRIDGE SUBNET LAN; do
     was=$(recorded $key "${!key}")
-    [[ $was == "${!key}" ]] ||
-      die "set: it stands with $key=$was: run $me clean before you change that"
+    [[ $was == "${!key}" ]] || die "set: it stands with $key=$was: run $me clean first"
   done
   was=$(clash_line)
   [[ -z $was ]] || die "SUBNET: $was"
@@ -352,17 +345,14 @@ do_clean() {
 
 # --- status, and check: the doctor ----------------------------------------------------------
 
-# Tells what is well, or of the first test that fails what helps. must: no containers until then.
-verdict() { # must|may NAME WELL ["TEST..." WHAT-HELPS]...
-  local how=$1 name=$2 well=$3
-  shift 3
-  while (($#)) && $1; do shift 2; done
-  (($#)) || { printf 'OK   %s: %s\n' "$name" "$well"; return; }
-  printf 'FIX  %s: %s\n' "$name" "$2"
-  [[ $how == may ]] || blocked=1
+# Tells what is well; or, if anything does, what helps. must: no containers until then.
+verdict() { # must|may NAME WELL WHAT-HELPS
+  [[ -n $4 ]] || { printf 'OK   %s: %s\n' "$2" "$3"; return; }
+  printf 'FIX  %s: %s\n' "$2" "$4"
+  [[ $1 == may ]] || blocked=1
 }
 
-verdict_on() { verdict may "$1" "$2" "stands $1" "not set: $self set"; } # NAME WELL
+verdict_on() { verdict may "$1" "$2" "$(stands "$1" || echo "not set: $self set")"; } # NAME WELL
 what_stands() {
   verdict_on bridge "$BRIDGE $address"
   verdict_on forwarding on
@@ -378,39 +368,39 @@ do_status() {
 kernel_since() { printf '%s\n' "$1" "$(uname -r)" | sort -CV; } # MAJOR.MINOR
 overlay_there() { has_word /proc/filesystems overlay || modprobe -qn overlay; }
 
-# By number: overlay, NFS, 9p, FUSE, FAT and SMB cannot be an upper layer.
-holds_layers() {
-  [[ ! $(stat -f -c %t "$home" 2>/dev/null || stat -f -c %t "${home%/*}") =~ \
-    ^(794c7630|6969|1021997|65735546|4d44|f[ef]534d42)$ ]]
-}
-
 do_check() {
-  local what how=may as_root='root inside is root outside'
-  local boot='boot with systemd.unified_cgroup_hierarchy=1'
+  local what how=may boot='boot with systemd.unified_cgroup_hierarchy=1'
   blocked=0
-  verdict must kernel "$(uname -r)" 'kernel_since 5.15' "$(uname -r): install 5.15 or newer"
+  what=$(kernel_since 5.15 || echo "$(uname -r): install 5.15 or newer")
+  verdict must kernel "$(uname -r)" "$what"
 
-  what=$(limits_line "$top/cgroup.controllers")
   ! grep -qi microsoft /proc/version || # WSL2
     boot='put kernelCommandLine = cgroup_no_v1=all under [wsl2] in .wslconfig, then wsl --shutdown'
-  verdict may cgroup2 "$top: $(controllers_in "$top/cgroup.controllers")" \
-    "test -d $top" 'no cgroup2 is mounted: mount -t cgroup2 none /sys/fs/cgroup' \
-    "empty $what" "hybrid: $what: $boot"
+  what=$(limits_line "$top/cgroup.controllers")
+  what=${what:+hybrid: $what: $boot}
+  [[ -d $top ]] || what='no cgroup2 is mounted: mount -t cgroup2 none /sys/fs/cgroup'
+  verdict may cgroup2 "$top: $(controllers_in "$top/cgroup.controllers")" "$what"
+
   # (kernel.unprivileged_userns_clone and its kin do not bind root, who starts the engine.)
-  verdict may users 'user namespaces, idmapped layers' \
-    'kernel_since 5.19' "$as_root: install kernel 5.19 or newer" \
-    'not reads /proc/sys/user/max_user_namespaces 0' \
-    "$as_root: sysctl -w user.max_user_namespaces=9999"
-  verdict must overlay "layers in $home" overlay_there 'install a kernel with CONFIG_OVERLAY_FS' \
-    holds_layers "mount ext4, xfs or btrfs on $home: what is there holds no layers"
+  what=''
+  ! reads /proc/sys/user/max_user_namespaces 0 || what='sysctl -w user.max_user_namespaces=9999'
+  kernel_since 5.19 || what='install kernel 5.19 or newer'
+  verdict may users 'user namespaces, idmapped layers' "${what:+root inside is root outside: $what}"
+
+  what=$(overlay_there || echo 'install a kernel with CONFIG_OVERLAY_FS')
+  case $(stat -f -c %T "$home" 2>/dev/null || stat -f -c %T "${home%/*}") in
+    overlay* | nfs | v9fs | fuse* | msdos | smb* | cifs)
+      what="mount ext4, xfs or btrfs on $home: what is there holds no layers" ;;
+  esac
+  verdict must overlay "layers in $home" "$what"
 
   # shellcheck disable=SC2086  # words they are
   what=$(lacking $to_build $to_use | sed -E 's/=[^ ]*//g')
   [[ ! " $what " =~ \ (ip|nft)\  ]] || how=must
-  verdict $how tools 'all there' "empty $what" "no $what: $self deps"
+  verdict $how tools 'all there' "${what:+no $what: $self deps}"
   has ip || return "$blocked"
   what=$(clash_line) || what='the routes cannot be read'
-  verdict must subnet "$SUBNET" "empty $what" "$what"
+  verdict must subnet "$SUBNET" "$what"
   foreign_filters | sed 's/^/FIX  firewall: /'
   what_stands
   return "$blocked"
@@ -464,8 +454,6 @@ do_deps() { # [test|clients]
   [[ $# == 0 && -z $(lacking $to_build) ]] || die "deps: $why"
   complain "deps: going on; $why"
 }
-
-# --------------------------------------------------------------------------------------------
 
 main() {
   PATH+=:/usr/sbin:/sbin # su leaves them out

@@ -206,7 +206,7 @@ from_image() {
     ' manifest >"$WORK/layers"
   mapfile -t layers <"$WORK/layers"
   get blobs "${layers[0]-}" config
-  ask 'select(.architecture != $arch) | error("it is for \(named), this machine is \($arch)")' config
+  ask 'select(.architecture != $arch) | error("for \(named), this machine is \($arch)")' config
   mkdir -- "$WORK/root"
   for layer in "${layers[@]:1}"; do
     say "layer $((++n)) of $((${#layers[@]} - 1)), $(numfmt --to=iec "${layer#* }")"
@@ -315,8 +315,7 @@ look_at_target() {
   [[ -e $DIR ]] || return 0
   [[ -d $DIR ]] || die "$DIR is there and is not a directory"
   if [[ ! -f $DIR/$MARKER || -L $DIR/$MARKER ]]; then
-    [[ -z $(ls -A -- "$DIR") ]] ||
-      die "$DIR is not empty, and this script did not make it: empty it, or name another one"
+    [[ -z $(ls -A -- "$DIR") ]] || die "$DIR is not empty, and this script did not make it"
   elif [[ ! $FORCE ]]; then
     [[ $(marker source) == "$(public_source)" ]] ||
       die "$DIR was made from $(marker source); --force makes it anew from $SOURCE"
