@@ -1,6 +1,19 @@
 #!/usr/bin/env bash
-# env.sh: the host's side of container_engine: what all containers share and none can make.
+# Usage: [BRIDGE=NAME] [SUBNET=NETWORK/BITS] [LAN=open] env.sh COMMAND
 #
+#   set          make the bridge, forwarding, NAT and forward rules, and the parent cgroup
+#   clean        undo what set did; not while containers run
+#   status       show what stands now
+#   check        the doctor: can this machine run containers, and if not, what helps
+#   deps [WHAT]  install what is missing to build and use the engine; WHAT is test, for its tests,
+#                or clients, for podman, containerd and docker
+#   help         show this text
+#
+# BRIDGE is cebr0 and SUBNET is 192.168.1.0/24 unless the environment says otherwise; the bridge
+# gets the subnet's first address. Other machines reach containers only where LAN is open.
+# set, clean and deps need root.
+
+# The host's side of container_engine: what all containers share and none can make.
 # set writes into a journal how each change is undone, and then makes it; clean walks the journal
 # backwards. Either looks afterwards whether the change is there: what they call DONE was seen.
 # shellcheck disable=SC2174  # mkdir -pm: /var/lib and /run are there
@@ -13,28 +26,11 @@ readonly home=/var/lib/container_engine journal=/run/container_engine/.env
 readonly conf=/proc/sys/net/ipv4/conf ip_forward=/proc/sys/net/ipv4/ip_forward
 looking=''
 
-usage() {
-  cat <<END
-Usage: [BRIDGE=NAME] [SUBNET=NETWORK/BITS] [LAN=open] $me COMMAND
-
-  set          make the bridge, forwarding, NAT and forward rules, and the parent cgroup
-  clean        undo what set did; not while containers run
-  status       show what stands now
-  check        the doctor: can this machine run containers, and if not, what helps
-  deps [WHAT]  install what is missing to build and use the engine; WHAT is test, for its tests,
-               or clients, for podman, containerd and docker
-  help         show this text
-
-BRIDGE is cebr0 and SUBNET is 192.168.1.0/24 unless the environment says otherwise; the bridge
-gets the subnet's first address. Other machines reach containers only where LAN is open.
-set, clean and deps need root.
-END
-}
-
 # --- saying and doing -----------------------------------------------------------------------
 
 complain() { printf '%s: %s\n' "$me" "$*" >&2; }
 die() { complain "$@"; exit 1; }
+usage() { sed -nE "/^\$/q; s/env\.sh/$me/; s/^#( |\$)//p" "$0"; } # how this file begins
 has() { type -P "$1" >/dev/null; }
 put() { printf '%s\n' "$1" >"$2"; } # TEXT FILE
 has_word() { grep -qsw -- "$2" "$1"; } # FILE WORD

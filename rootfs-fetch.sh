@@ -1,6 +1,22 @@
 #!/usr/bin/env bash
-# rootfs-fetch.sh - get a root filesystem for container_engine.
+# usage: rootfs-fetch.sh SOURCE DIR [--force] [--sha256 HEX]
 #
+# SOURCE is one of
+#   host                 this machine's own bash, coreutils, ps, ip, ping... and their libraries;
+#                        needs no network and takes seconds
+#   debian[:SUITE]       debootstrap, variant minbase, and the packages iproute2, iputils-ping and
+#   ubuntu[:SUITE]       procps (for ip, ping, ps); from the mirror that this machine's apt uses
+#   IMAGE                an image in a registry: centos (that is centos:7.9.2009), alpine:3.20,
+#                        quay.io/centos/centos:stream9, localhost:5000/x:y, name@sha256:HEX
+#   FILE | URL           a tar archive, in any compression that tar knows
+#
+#   --force              make DIR anew, although it is there already
+#   --sha256 HEX         the archive must have this checksum
+#
+# DIR appears when it is whole, or not at all. A DIR that was made from SOURCE before is left as it
+# is. An image may bring setuid programs: let DIR be in a directory that only root can enter.
+# Exit status: 0 done, 1 failed (one line on stderr says why), 2 usage, 128+n signal n.
+
 # Everything happens in a hidden directory beside DIR (same filesystem, mode 0700). When the tree
 # is whole, one rename moves it into place; otherwise the hidden directory is removed, and DIR is
 # what it was before. A worker process does the work, and this shell only waits for it: so a
@@ -15,27 +31,7 @@ readonly ME=${0##*/}
 readonly MARKER=.rootfs-fetch   # in the finished DIR: says what it was made from
 SOURCE='' DIR='' FORCE='' SHA256='' FROM='' WORK='' WORKER='' SIGNAL='' CODE='' DIGEST=''
 
-usage() {
-  cat <<END
-usage: $ME SOURCE DIR [--force] [--sha256 HEX]
-
-SOURCE is one of
-  host                 this machine's own bash, coreutils, ps, ip, ping... and their libraries;
-                       needs no network and takes seconds
-  debian[:SUITE]       debootstrap, variant minbase, and the packages iproute2, iputils-ping and
-  ubuntu[:SUITE]       procps (for ip, ping, ps); from the mirror that this machine's apt uses
-  IMAGE                an image in a registry: centos (that is centos:7.9.2009), alpine:3.20,
-                       quay.io/centos/centos:stream9, localhost:5000/x:y, name@sha256:HEX
-  FILE | URL           a tar archive, in any compression that tar knows
-
-  --force              make DIR anew, although it is there already
-  --sha256 HEX         the archive must have this checksum
-
-DIR appears when it is whole, or not at all. A DIR that was made from SOURCE before is left as it
-is. An image may bring setuid programs: let DIR be in a directory that only root can enter.
-Exit status: 0 done, 1 failed (one line on stderr says why), 2 usage, 128+n signal n.
-END
-}
+usage() { sed -nE "/^\$/q; s/rootfs-fetch\.sh/$ME/; s/^#( |\$)//p" "$0"; }   # how this file begins
 
 # Names come from archives and servers, too: no control characters to the terminal.
 say() { printf '%s: %s\n' "$ME" "${*//[[:cntrl:]]/?}" >&2; }
@@ -311,24 +307,20 @@ public_source() { sed -E 's#^([a-z]+://)[^/@]*@#\1#; /:\/\//s/\?.*//' <<<"$SOURC
 
 # look_at_target - ends the script when DIR is finished, or is not to be touched.
 look_at_target() {
-  local name point running
+  local state point
   [[ -e $DIR ]] || return 0
   [[ -d $DIR ]] || die "$DIR is there and is not a directory"
   if [[ ! -f $DIR/$MARKER || -L $DIR/$MARKER ]]; then
     [[ -z $(ls -A -- "$DIR") ]] || die "$DIR is not empty, and this script did not make it"
   elif [[ ! $FORCE ]]; then
-    [[ $(marker source) == "$(public_source)" ]] ||
-      die "$DIR was made from $(marker source); --force makes it anew from $SOURCE"
-    [[ -z $SHA256 || $(marker digest) == "$SHA256" ]] ||
-      die "$DIR was made from an archive with another sha256; --force makes it anew"
+    [[ $(marker source) == "$(public_source)" && $(marker digest) == "$SHA256"* ]] ||
+      die "$DIR was made from $(marker source), or with another sha256; --force makes it anew"
     say "$DIR is there already, made from $SOURCE"
     exit 0
   fi
-  running=$("${0%"$ME"}$(sibling)" status | sed -n 's/^running: //p') ||
-    die "$(sibling) status does not tell whether a container uses $DIR"
-  for name in $running; do
-    [[ $(sed -n 's/^rootfs=//p' "/var/lib/container_engine/$name/state" 2>&-)/ != "$DIR"/* ]] ||
-      die "$DIR is in use by the container $name: stop it first"
+  for state in /var/lib/container_engine/*/state; do   # its layer, kept or in use, lies on DIR
+    [[ $(sed -n 's/^rootfs=//p' "$state" 2>/dev/null)/ != "$DIR"/* ]] ||
+      die "$DIR is in use by the container $(basename "${state%/*}"): delete it first"
   done
   while read -r _ _ _ _ point _; do   # never move or delete what somebody mounted there
     printf -v point '%b' "$point"
