@@ -206,29 +206,21 @@ undo_rule() { make "not has_rule $*" "$1" -w 5 -D "${@:2}"; }
 # What containers send may go out, and what answers them may come in; the LAN, which is every other
 # machine and interface, begins nothing with them. What the host itself sends is not forwarded.
 # One transaction: the old table goes and the new one comes, or nothing happens.
-#
 # A packet has to pass every filter, even a bridged one when br_netfilter is loaded: what our
 # table accepts another may drop. So the bridge gets a passage through each filter that drops what
 # it does not know, as Docker's and ufw's do. (Docker leaves the chain DOCKER-USER alone.) Only
 # -save looks without making the tables that are not there.
+readonly no_table='add table ip container_engine; delete table ip container_engine'
 ensure_rules() {
-  local tool chain new=drop answers=(-m conntrack --ctstate 'RELATED,ESTABLISHED') table
+  local tool chain new=drop answers=(-m conntrack --ctstate 'RELATED,ESTABLISHED') nat wall
   [[ $LAN == closed ]] || new=accept answers=()
-  table="add table ip container_engine
-delete table ip container_engine
-table ip container_engine {
-  chain postrouting {
-    type nat hook postrouting priority 100; policy accept;
-    ip saddr $SUBNET oifname != \"$BRIDGE\" masquerade
-  }
-  chain forward {
-    type filter hook forward priority 0; policy accept;
-    iifname != \"$BRIDGE\" oifname \"$BRIDGE\" ct state invalid,new $new
-    iifname \"$BRIDGE\" accept
-    oifname \"$BRIDGE\" accept
-  }
-}"
-  ensure table_is_ours table nft -f - <<<"$table"
+  nat="ip saddr $SUBNET oifname != \"$BRIDGE\" masquerade"
+  wall="iifname != \"$BRIDGE\" oifname \"$BRIDGE\" ct state invalid,new $new"
+  ensure table_is_ours table nft -f - <<<"$no_table
+    table ip container_engine {
+      chain postrouting { type nat hook postrouting priority 100; $nat; }
+      chain forward { type filter hook forward priority 0; $wall; }
+    }"
   for tool in iptables-nft iptables-legacy; do
     has "$tool" || continue
     chain=$(run "$tool-save" | sed -nE 's/^:(DOCKER-USER) .*/\1/p
@@ -238,11 +230,10 @@ table ip container_engine {
     ensure_rule "$tool" "$chain" -i "$BRIDGE" -j ACCEPT
   done
 }
-rules_in() { sed -nE 's/^\s+([io])/\1/p'; }
 table_is_ours() {
-  [[ $(nft list table ip container_engine 2>/dev/null | rules_in) == "$(rules_in <<<"$table")" ]]
+  [[ $(nft list table ip container_engine 2>&1 | sed -nE 's/^\s+i/i/p') == "$nat"$'\n'"$wall" ]]
 }
-undo_table() { run nft 'add table ip container_engine; delete table ip container_engine'; }
+undo_table() { run nft "$no_table"; }
 
 # Prints what opens those that only their owner can open so that they stay open. (Root can look.)
 foreign_filters() {

@@ -160,7 +160,7 @@ pings() { # TO
   [[ $(sysctl_of ip_forward) == 1 ]]
   try -0 on nft list table ip container_engine
   [[ $output == *'ip saddr 192.168.1.0/24 oifname != "cebr0" masquerade'* ]]
-  [[ $output == *'iifname "cebr0" accept'*'oifname "cebr0" accept'* ]]
+  [[ $output == *'iifname != "cebr0" oifname "cebr0" ct state invalid,new drop'* ]]
   [[ $(on nft list tables) == 'table ip container_engine' ]]
   on test -d /sys/fs/cgroup/container_engine
 }
