@@ -894,8 +894,9 @@ static _Noreturn void run_child(struct container *c) {
 /* ---- 5. The engine's steps --------------------------------------------------------------- */
 
 /* In Part II. sweep_others walks the way back of engines that were killed. */
-static typeof(claim) write_state, lock_host, sweep_others, take_address, remove_set_aside;
-static typeof(release) unlock_host, set_aside;
+static typeof(claim) write_state, lock_host, sweep_others, take_address, set_aside,
+    remove_set_aside;
+static typeof(release) unlock_host;
 static int read_state(struct made *made, int lib_fd, const char *name);
 
 /* Where cgroup2 is mounted, alone or beside version 1; "" if it is not. */
@@ -2207,7 +2208,8 @@ static int serve(struct container *c) {
     while (!c->ended) relay(c, streams, -1);
     set_terminal(false);
     fds[0] = -1;
-    bool waits = true; /* Who was sent an end may write for ever: this is enough for what is there. */
+    bool waits =
+        true; /* Who was sent an end may write for ever: this is enough for what is there. */
     for (int passes = 0; waits && passes < 8192; passes++) {
         if (relay(c, streams, 0)) continue;
         waits = false;
@@ -2358,9 +2360,10 @@ static void unlock_host(struct container *c) {
 
 /* Give the directory a name that no container can have, under the host's lock: from then on the
  * container is gone, whoever removes the rest, and however long that takes. */
-static void set_aside(struct container *c) {
-    renameat(c->lib_fd, c->want.name, c->lib_fd,
-             keep(".deleted.%s.%d.%lld", c->want.name, getpid(), c->made.start));
+static int set_aside(struct container *c) {
+    const char *aside = keep(".deleted.%s.%d.%lld", c->want.name, getpid(), c->made.start);
+    const int result = renameat(c->lib_fd, c->want.name, c->lib_fd, aside);
+    return result < 0 && errno != ENOENT ? fail(c, "rename %s", c->want.name) : 0;
 }
 
 /* Remove what was set aside, by us or by somebody who was killed then; not under the lock. A layer
@@ -2836,7 +2839,8 @@ static bool wait_gone(struct container *c, long long seconds, bool says) {
 static void kill_and_wait(struct container *c) {
     if (c->pid_fd >= 0) sys_pidfd_send_signal(c->pid_fd, SIGKILL);
     const bool gone = wait_gone(c, WAIT_SECONDS, false);
-    if (!gone && has_engine(&c->made)) kill((pid_t)c->made.engine, SIGTERM); /* its reader is slow */
+    if (!gone && has_engine(&c->made))
+        kill((pid_t)c->made.engine, SIGTERM); /* its reader is slow */
     if (!gone && !wait_gone(c, 1, false))
         die("the engine of %s, process %lld, does not react: end it, then try again", c->want.name,
             c->made.engine);
@@ -2903,9 +2907,9 @@ static int delete_own(struct container *c) {
     if (read_state(&now, c->lib_fd, c->want.name) == 0 && now.engine != c->made.engine &&
         has_engine(&now))
         die("container %s has been started again", c->want.name);
-    set_aside(c);
+    const int result = set_aside(c);
     unlock_host(c);
-    if (remove_set_aside(c) < 0) die("%s", c->report.why);
+    if (result < 0 || remove_set_aside(c) < 0) die("%s", c->report.why);
     puts(c->want.name);
     return 0;
 }
@@ -4114,13 +4118,13 @@ static struct {
     const struct value *config;
     bool all_devices;
     const char *domainname, *label, *annotation; /* which is only looked at */
-    const char *sysctls[PATHS + 1];                         /* file and value; up to NULL */
-    uint64_t propagation;                                   /* MS_* of the root; 0: private */
-    uint64_t namespaces;                       /* CLONE_NEW* of all that are not the host's */
-    struct winsize size;                       /* of the terminal */
-    struct more {                              /* what a row of the mounts may need besides: */
-        uint32_t mode, major, minor, uid, gid; /* a device that is made for it; mode 0: none */
-        bool copy_up;                          /* it begins with what the rootfs has at its place */
+    const char *sysctls[PATHS + 1];              /* file and value; up to NULL */
+    uint64_t propagation;                        /* MS_* of the root; 0: private */
+    uint64_t namespaces;                         /* CLONE_NEW* of all that are not the host's */
+    struct winsize size;                         /* of the terminal */
+    struct more {                                /* what a row of the mounts may need besides: */
+        uint32_t mode, major, minor, uid, gid;   /* a device that is made for it; mode 0: none */
+        bool copy_up; /* it begins with what the rootfs has at its place */
     } more[MOUNTS];
     int start_fd, console_fd, pid_fd; /* where start knocks; the manager's socket, its pid file */
     int own_fds[COUNT(namespaces)];
@@ -4814,8 +4818,7 @@ static int oci_create(struct container *c, char **argv) {
 static bool load_bundle(struct container *c) {
     const char *path = keep("%s/%s/config.json", c->want.lib_dir, c->want.name);
     struct stat s;
-    if (c->made.bundle[0] && stat(path, &s) == 0 && s.st_size > 0)
-        oci.config = load_json(path);
+    if (c->made.bundle[0] && stat(path, &s) == 0 && s.st_size > 0) oci.config = load_json(path);
     return c->made.bundle[0];
 }
 

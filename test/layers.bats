@@ -135,6 +135,16 @@ picture() { # DIR
   wait_until 10 no_layers
 }
 
+@test "layers: delete where nothing can be renamed does not say that it is done" {
+  try -0 in_c c1 true
+  # shellcheck disable=SC2016  # expands inside
+  refuses 'Read-only file system' lab unshare --mount bash -c 'dir=/var/lib/container_engine
+    mount --bind "$dir" "$dir"
+    mount -o remount,bind,ro "$dir"
+    exec "$0" delete c1' "$ENGINE"
+  try -0 ce delete c1
+}
+
 @test "layers: one that could not be removed does not take the next one of its name with it" {
   try -0 in_c c1 'echo x >/file'
   lab chattr +i "$(layer c1)/upper/file" || skip 'no file can be made immutable here'
