@@ -2208,8 +2208,7 @@ static int serve(struct container *c) {
     while (!c->ended) relay(c, streams, -1);
     set_terminal(false);
     fds[0] = -1;
-    bool waits =
-        true; /* Who was sent an end may write for ever: this is enough for what is there. */
+    bool waits = true; /* whoever was sent an end may write for ever: it is read for a while */
     for (int passes = 0; waits && passes < 8192; passes++) {
         if (relay(c, streams, 0)) continue;
         waits = false;
@@ -2839,8 +2838,7 @@ static bool wait_gone(struct container *c, long long seconds, bool says) {
 static void kill_and_wait(struct container *c) {
     if (c->pid_fd >= 0) sys_pidfd_send_signal(c->pid_fd, SIGKILL);
     const bool gone = wait_gone(c, WAIT_SECONDS, false);
-    if (!gone && has_engine(&c->made))
-        kill((pid_t)c->made.engine, SIGTERM); /* its reader is slow */
+    if (!gone && has_engine(&c->made)) kill((pid_t)c->made.engine, SIGTERM); /* a slow reader */
     if (!gone && !wait_gone(c, 1, false))
         die("the engine of %s, process %lld, does not react: end it, then try again", c->want.name,
             c->made.engine);
