@@ -928,10 +928,12 @@ static int open_directory(struct container *c) {
         fail(c, "%s/%s/state", dir, name);
     else if (runs(m) || (m->status < 0 && !m->started && has_engine(m))) /* or it starts just now */
         refuse(c, "a container named %s runs already", name);
+    else if (m->bundle[0])
+        refuse(c, "%s has a bundle: delete it first, or take another name", name);
     else if (flock(c->dir_fd, LOCK_EX | LOCK_NB) < 0)
         result = 1;
     else /* is there something that was to be swept before, when somebody had the lock? */
-        result = m->status < 0 && m->engine && !m->bundle[0];
+        result = m->status < 0 && m->engine;
     c->made.remove = c->fresh; /* what was there before stays, whatever becomes of us */
     if (result == 0) return 0;
     if (c->fresh) unlinkat(c->lib_fd, name, AT_REMOVEDIR);
@@ -4187,6 +4189,7 @@ static void load_mount(void *to, const struct value *v) {
     *m = (struct mount){.type = type->kind == 'n' ? "none" : text_of(type), .top_only = true};
     m->source = source->kind == 'n' ? m->type : text_of(source);
     m->target = absolute(find(v, "destination"));
+    if (!m->target[strspn(m->target, "/")]) wrong(v, "destination: it is the root");
     for (const struct value *o = NULL; (o = each(find(v, "options"), o, '[')) != NULL;)
         load_mount_option(m, &oci.more[m - w->mounts], o);
     if (is_bind(m) && m->data) wrong(v, "option '%s' is unknown", m->data);
@@ -4357,11 +4360,10 @@ static void load_user(void *to, const struct value *user) {
     w->gid = id_of(user, "gid", 0);
     w->umask = (mode_t)number_of(find(user, "umask"), 022, 0, 0777);
     w->group_count = 0;
-}
-static void load_group(void *to, const struct value *v) {
-    struct wanted *w = to;
-    if (w->group_count == GROUPS) wrong(v, "more than %d groups", GROUPS);
-    w->groups[w->group_count++] = id_of(v, "", -1);
+    for (const struct value *v = NULL; (v = each(find(user, "additionalGids"), v, '[')) != NULL;) {
+        if (w->group_count == GROUPS) wrong(v, "more than %d groups", GROUPS);
+        w->groups[w->group_count++] = id_of(v, "", -1);
+    }
 }
 
 static void load_cgroup(void *to, const struct value *v) {
@@ -4452,7 +4454,7 @@ static const struct key {
     {"hostname", load_text, &it.want.hostname}, {"domainname", load_text, &oci.domainname},
     {"annotations{}", load_text, &oci.annotation},
     {"hooks{}", load_hooks, NULL}, {"process.args", load_args, &it.want.argv},
-    {"process.user", load_user, &it.want}, {"process.user.additionalGids[]", load_group, &it.want},
+    {"process.user", load_user, &it.want},
     {"process.env[]", load_path, it.want.environment}, {"process.cwd", load_absolute, &it.want.cwd},
     {"process.terminal", load_flag, &it.want.terminal},
     {"process.consoleSize", load_size, &oci.size},
@@ -4789,6 +4791,7 @@ static const struct step create_steps[] = {
 /* A name that is there is taken, unless it is from before the last boot: then nothing of it runs,
  * and whoever made it does not know of it any more. */
 static int oci_create(struct container *c, char **argv) {
+    struct stat s;
     check_name("ID", argv[0]);
     c->want.name = argv[0];
     need_lock(c);
@@ -4807,6 +4810,8 @@ static int oci_create(struct container *c, char **argv) {
     open_manager_files(c);
     c->child_steps = create_child_steps;
     const int failed = make_steps(c, create_steps);
+    if (failed && oci.pid_fd >= 0 && fstat(oci.pid_fd, &s) == 0 && S_ISREG(s.st_mode))
+        unlink(flags.pid_file);
     if (failed && c->fresh && c->made.pid) run_hooks(c, "poststop", "stopped"); /* others ran */
     return failed;
 }
@@ -4893,15 +4898,14 @@ static int oci_run(struct container *c, char **argv) {
 
 /* ps: the numbers of its processes; without an ID it is list. */
 static int oci_ps(struct container *c, char **argv) {
-    const bool json_wanted = flags.json_ps;
-    if (!argv[0] && json_wanted) die("option --format: %s", hint("--format", ""));
+    if (!argv[0] && flags.json_ps) die("option --format: %s", hint("--format", ""));
     if (!argv[0]) return list(c, argv);
     need_container(c, argv[0], true);
-    fputs(json_wanted ? "[" : "PID\n", stdout);
+    fputs(flags.json_ps ? "[" : "PID\n", stdout);
     nftw(c->made.cgroup, find_processes, 16, FTW_PHYS);
     for (const pid_t *pid = processes; *pid; pid++)
-        printf(!json_wanted ? "%d\n" : pid[1] ? "%d," : "%d", *pid);
-    fputs(json_wanted ? "]\n" : "", stdout);
+        printf(!flags.json_ps ? "%d\n" : pid[1] ? "%d," : "%d", *pid);
+    fputs(flags.json_ps ? "]\n" : "", stdout);
     return 0;
 }
 

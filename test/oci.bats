@@ -62,6 +62,14 @@ load oci
   remove box
 }
 
+@test "oci: no pid file stays where create fails, and nothing else goes for it" {
+  bundle '.process.args = ["/nowhere"]'
+  fails create --bundle "$BUNDLE" --pid-file "$T/pid" box
+  [[ ! -e $T/pid ]]
+  fails create --bundle "$BUNDLE" --pid-file /dev/null box
+  lab test -c /dev/null
+}
+
 @test "oci: the bundle is the working directory, and its path may be relative" {
   bundle "$(shell 'exit 4')"
   try -4 rt run --bundle "$BUNDLE" box
@@ -316,6 +324,18 @@ load oci
   try -0 eval 'ROOT=$T/other rt run --bundle "$BUNDLE" box'
   is box running
   remove box
+}
+
+@test "oci: one of ours does not take the place of a stopped one with a bundle" {
+  ours || skip 'only ours are ours'
+  bundle
+  ROOT=/var/lib/container_engine create box
+  lab "$ENGINE" start box
+  wait_until 10 eval 'lab "$ENGINE" state box | grep -q stopped'
+  try -125 ce "$ALPINE" box none true
+  [[ $stderr == *'has a bundle'* ]]
+  [[ $(lab "$ENGINE" state box | jq -r .bundle) == "$BUNDLE" ]]
+  lab "$ENGINE" delete box
 }
 
 @test "oci: create: a host name cannot write to the state file" {

@@ -664,6 +664,7 @@ SCMP_CMP ;; .linux.seccomp = { defaultAction: "SCMP_ACT_ALLOW", syscalls: [{ nam
 index ;; .linux.seccomp = { defaultAction: "SCMP_ACT_ALLOW", syscalls: [{ names: ["sched_yield"], action: "SCMP_ACT_ERRNO", args: [{ index: 6, value: 1, op: "SCMP_CMP_EQ" }] }] }
 uidMappings ;; .mounts += [{ destination: "/tmp/a", source: "/", options: ["bind", "idmap"], uidMappings: [{ containerID: 0, hostID: 9, size: 1 }] }]
 uidMappings ;; .mounts += [{ destination: "/tmp/a", source: "/", options: ["bind", "idmap"] }]
+destination ;; .mounts += [{ destination: "//", type: "tmpfs", source: "tmpfs" }]
 propagation ;; .mounts += [{ destination: "/tmp/a", type: "tmpfs", options: ["rshared"] }]
 cgroupsPath ;; .linux.cgroupsPath = "/oci/box/."
 cgroupsPath ;; .linux.cgroupsPath = "/oci/../box"
