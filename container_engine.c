@@ -4748,15 +4748,22 @@ static int await_start(struct container *c) {
     return 0;
 }
 
-/* dress: were the limits had? Labels; and the filter already now where nothing forbids new
+/* dress: were the limits had? The label, which is given to the kernel and not to a file of the
+ * image's, who may have a volume on /proc (CVE-2019-16884); and the filter already now where nothing forbids new
  * privileges, for then the kernel wants a capability for it. */
 static int dress(struct container *c) {
+    struct statfs f;
     for (int i = 0; i < RLIM_NLIMITS; i++)
         if (c->limits[i].rlim_max < c->want.process_limits[i].rlim_max)
             return refuse(c, "rlimits: number %d cannot be raised so far", i);
-    if (oci.label)
-        must(c, write_file(AT_FDCWD, "/proc/self/attr/exec", oci.label),
+    if (oci.label) {
+        const int proc_fd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+        if (fstatfs(proc_fd, &f) < 0 || f.f_type != PROC_SUPER_MAGIC)
+            return refuse(c, "/proc of the container is something else: no label");
+        const int fd = sys_openat2(proc_fd, "self/attr/exec", O_WRONLY, RESOLVE_NO_XDEV);
+        must(c, fd < 0 ? -1 : write(fd, oci.label, strlen(oci.label)),
              "apparmorProfile or selinuxLabel %s", oci.label);
+    }
     if (c->want.no_new_privileges) return 0;
     filter_calls(c);
     c->want.rules = NULL; /* not again in its step */

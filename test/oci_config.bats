@@ -85,6 +85,23 @@ END
 END
 }
 
+# CVE-2019-16884. As if the host had AppArmor: the profile must not be written to a file.
+@test "oci: process: apparmorProfile: not to a /proc that an image brings" {
+  ours || skip 'crun looks elsewhere for it'
+  bundle '.process.apparmorProfile = "docker-default" |
+    .mounts += [.mounts[-1] | .destination = "/proc"] | del(.linux.maskedPaths, .linux.readonlyPaths)'
+  mkdir -p "$T/share/self/attr"
+  touch "$T/share/self/attr/exec"
+  lab mount -t tmpfs t /sys/module
+  lab mkdir /sys/module/apparmor
+  status=0
+  create box && rt start box || status=$?
+  lab umount /sys/module
+  cat "$T/share/self/attr/exec"
+  rt delete --force box
+  [[ $status -ne 0 && ! -s $T/share/self/attr/exec ]]
+}
+
 @test "oci: process: capabilities, each of the five sets" {
   # 0x20 KILL, 0x80 SETUID, 0x1 CHOWN
   table <<'END'
