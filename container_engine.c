@@ -2915,8 +2915,7 @@ static int delete_own(struct container *c) {
 }
 
 /* logs: what one with -d has said, all or the last lines, and with -f until its engine has ended.
- * tail(1) does it, which follows when the file gets full and another one is begun; but not the
- * older one: that is exchanged, and would be said again. */
+ * tail(1) follows the newer file when it is full and another one takes its place. */
 static int logs(struct container *c, char **argv) {
     char *tail[7] = {"tail", "-n"}, **word = &tail[2];
     need_container(c, argv[0], false);
@@ -3492,6 +3491,8 @@ static void detach(struct container *c) {
 static int start_container(struct container *c) {
     if (strcmp(c->want.lib_dir, LIB_DIR) != 0) /* two would have one cgroup and one address */
         die("option --root: only for a container with a bundle; the others are in " LIB_DIR);
+    if (flags.pid_file || flags.console_socket)
+        die("option --pid-file, --console-socket: only for a container with a bundle");
     for (const struct mount *m = &c->want.mounts[1]; m->type; m++)
         if (m->type[0] == 'r' && access(m->source, F_OK) < 0)
             die("-v '%s': %s", m->source, strerror(errno));
@@ -4945,8 +4946,9 @@ static int oci_exec(struct container *c, char **argv) {
     oci.log = flags.log ? fopen(flags.log, "ae") : NULL;
     tzset();
     need_container(c, argv[0], true);
-    if (!load_bundle(c) && (flags.process || w->detach))
-        die("option --process, option -d: container %s has no bundle", argv[0]);
+    if (!load_bundle(c) && (flags.process || flags.pid_file || flags.console_socket || w->detach))
+        die("option -d, --process, --console-socket, --pid-file: container %s has no bundle",
+            argv[0]);
     if (!c->made.bundle[0]) return exec_in(c);
     if (flags.explain || flags.step)
         die("option --explain, option --step: container %s has a bundle", argv[0]);

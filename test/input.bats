@@ -237,6 +237,10 @@ each() { # STATUS WORD ARGUMENT... ::: VALUE...
   each 125 option exec @ c1 true ::: --rm -v --cpus=1 --json
   start_idle c0 none
   bad 125 'option -d' exec -d c0 true # for OCI's alone
+  for option in --pid-file --console-socket; do
+    bad 125 "$option" exec "$option" /nonexistent c0 true
+    bad 125 "$option" "$option" /nonexistent "$ALPINE" c1 none true
+  done
   each 125 option update @ c1 ::: -e -f=x --rm -u
   each 125 option stop @ c1 ::: -f -q --rm --cpus=1
   each 125 option kill @ c1 ::: -f -t -9 -TERM
