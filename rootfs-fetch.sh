@@ -29,45 +29,37 @@ unset TAR_OPTIONS CDPATH
 
 readonly ME=${0##*/}
 readonly MARKER=.rootfs-fetch   # in the finished DIR: says what it was made from
+DEPS='./env.sh deps'   # the other script: beside this one, or where make installed both
+[[ $ME != *-rootfs ]] || DEPS="${ME%rootfs}env deps"
 SOURCE='' DIR='' FORCE='' SHA256='' FROM='' WORK='' WORKER='' SIGNAL='' CODE='' DIGEST=''
 
 usage() { sed -nE "/^\$/q; s/rootfs-fetch\.sh/$ME/; s/^#( |\$)//p" "$0"; }   # how this file begins
+bad_usage() { say "$*; see $ME --help"; exit 2; }
+erase() { rm -rf --one-file-system -- "$@"; }
+watched() { [[ -t 1 && -t 2 ]]; }   # somebody looks: bars go to stderr, which may be a file
 
 # Names come from archives and servers, too: no control characters to the terminal.
 say() { printf '%s: %s\n' "$ME" "${*//[[:cntrl:]]/?}" >&2; }
-
 die() {
   [[ $BASHPID == "$$" ]] || set -- "$*; nothing was left behind"   # the worker
   say "$*"
   exit 1
 }
+need() { type -P "$@" >/dev/null || die "${*// / or } is not installed; $DEPS installs it"; }
 
-bad_usage() { say "$*; see $ME --help"; exit 2; }
-
-# The other script: beside this one, or where make installed both.
-sibling() { if [[ $ME == *-rootfs ]]; then echo "${ME%rootfs}env"; else echo ./env.sh; fi; }
-
-need() {
-  type -P "$@" >/dev/null || die "${*// / or } is not installed; $(sibling) deps installs it"
-}
-
-erase() { rm -rf --one-file-system -- "$@"; }
-watched() { [[ -t 1 && -t 2 ]]; }   # somebody looks: bars go to stderr, which may be a file
-
-# --- archives and layers ------------------------------------------------------------------------
+# --- the sources: archives, images, debootstrap, this machine -----------------------------------
 
 # unpack ARCHIVE NEW - GNU tar is safe against its archive as long as NEW is empty at the start: it
 # refuses `..`, strips a leading `/` (in hard links too), and makes links that could lead outside
 # last, when nothing can be written through them any more. So each layer has a NEW of its own.
 unpack() {
-  [[ $(tar --version) == *GNU* ]] || die "GNU tar is needed; $(sibling) deps installs it"
+  [[ $(tar --version) == *GNU* ]] || die "GNU tar is needed; $DEPS installs it"
   mkdir -- "$2"
   # cd, because tar takes a backslash in what follows -C for the beginning of an escape
   (cd -- "$2" && tar --force-local -xpf "$1" --numeric-owner --warning=no-timestamp \
     --xattrs --xattrs-include='user.*' --xattrs-include=security.capability) 2>"$WORK/error" ||
     die "${1##*/} cannot be unpacked: $(last_error)"
 }
-
 last_error() { grep -vE 'Exiting with|not recoverable|Child returned' "$WORK/error" | tail -n 1; }
 
 # merge LAYER ROOT - put an unpacked layer on the tree. A lower layer may have left a link to
@@ -106,8 +98,6 @@ from_archive() {
   unpack "$archive" "$WORK/root"
 }
 
-# --- HTTP ---------------------------------------------------------------------------------------
-
 # fetch URL FILE - with patience for a bad network: up to four tries, each going on where the last
 # one broke off; with a bar for what may be big. False when the server answers without it: CODE.
 fetch() {
@@ -129,8 +119,7 @@ fetch() {
   die "cannot fetch $url: ${said#* }"
 }
 
-# --- images (the registry's HTTP API, version 2) ------------------------------------------------
-
+# Images come by the registry's HTTP API, version 2.
 readonly DOCKER=application/vnd.docker.distribution.manifest OCI=application/vnd.oci.image
 readonly MANIFESTS="$OCI.index.v1+json,$OCI.manifest.v1+json,$DOCKER.list.v2+json,$DOCKER.v2+json"
 
@@ -212,8 +201,6 @@ from_image() {
   done
 }
 
-# --- debootstrap --------------------------------------------------------------------------------
-
 from_debootstrap() {
   local distribution=${SOURCE%%:*} default=stable suite mirror
   local keyring=/usr/share/keyrings/$distribution-archive-keyring.gpg
@@ -233,8 +220,6 @@ from_debootstrap() {
     die "debootstrap: $(last_error)"
   erase "$WORK"/root/var/cache/apt/archives/*.deb
 }
-
-# --- host ---------------------------------------------------------------------------------------
 
 readonly PROGRAMS=(
   bash sh base64 basename cat chgrp chmod chown chroot cmp comm cp cut date dd df diff dirname du
