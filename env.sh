@@ -84,7 +84,7 @@ unlock() { rmdir "$home" 2>/dev/null || :; } # fails where there are containers,
 
 # --- what is asked for, what is there -------------------------------------------------------
 
-# The environment's word, else the last set's, else the source documents'; $address and $mac, too.
+# The environment's word, else the last set's, else the source documents'; and $address.
 settings() {
   local octet='(0|[1-9][0-9]?|1[0-9][0-9]|2[0-4][0-9]|25[0-5])' a b c d prefix net
   BRIDGE=${BRIDGE:-$(recorded BRIDGE cebr0)}
@@ -101,7 +101,6 @@ settings() {
   printf -v net '%d.%d.%d.%d' $((net >> 24)) $((net >> 16 & 255)) $((net >> 8 & 255)) $((net & 255))
   [[ $net == "${SUBNET%/*}" ]] || die "SUBNET: $SUBNET is in a network: use $net/$prefix"
   address=$a.$b.$c.$((d + 1))/$prefix
-  printf -v mac '02:ce:%02x:%02x:%02x:%02x' "$a" "$b" "$c" $((d + 1))
 }
 
 listed() { run ip -o -4 "$@"; } # SHOW...
@@ -170,7 +169,7 @@ undo_sysctl() { make "reads $1 $2" put "$2" "$1"; }
 # A bridge without an address of its own takes its ports' lowest, which changes as they come and
 # go: containers would lose their gateway for a while.
 ensure_bridge() {
-  ensure "there $BRIDGE" "link $BRIDGE" ip link add "$BRIDGE" address "$mac" type bridge
+  ensure "there $BRIDGE" "link $BRIDGE" ip link add "$BRIDGE" address 02:ce:c0:a8:01:01 type bridge
   # No container becomes the host's IPv6 router (CVE-2020-13401), on nobody's bridge.
   ensure_sysctl "/proc/sys/net/ipv6/conf/$BRIDGE/accept_ra" 0
   ensure "link_has $BRIDGE inet $address" "address $BRIDGE $address" \
@@ -208,11 +207,10 @@ undo_rule() { make "not has_rule $*" "$1" -w 5 -D "${@:2}"; }
 # One transaction: the old table goes and the new one comes, or nothing happens.
 # A packet has to pass every filter, even a bridged one when br_netfilter is loaded: what our
 # table accepts another may drop. So the bridge gets a passage through each filter that drops what
-# it does not know, as Docker's and ufw's do. (Docker leaves the chain DOCKER-USER alone.) Only
-# -save looks without making the tables that are not there.
+# it does not know, as Docker's and ufw's do. Only -save looks without making tables.
 readonly no_table='add table ip container_engine; delete table ip container_engine'
 ensure_rules() {
-  local tool chain new=drop answers=(-m conntrack --ctstate 'RELATED,ESTABLISHED') nat wall
+  local tool said new=drop answers=(-m conntrack --ctstate 'RELATED,ESTABLISHED') nat wall
   [[ $LAN == closed ]] || new=accept answers=()
   nat="ip saddr $SUBNET oifname != \"$BRIDGE\" masquerade"
   wall="iifname != \"$BRIDGE\" oifname \"$BRIDGE\" ct state invalid,new $new"
@@ -223,11 +221,10 @@ ensure_rules() {
     }"
   for tool in iptables-nft iptables-legacy; do
     has "$tool" || continue
-    chain=$(run "$tool-save" | sed -nE 's/^:(DOCKER-USER) .*/\1/p
-      s/^(:FORWARD|-A FORWARD -j) (DROP|REJECT).*/FORWARD/p' | sort | sed -n 1p) || exit 1
-    [[ -n $chain ]] || continue
-    ensure_rule "$tool" "$chain" -o "$BRIDGE" "${answers[@]}" -j ACCEPT
-    ensure_rule "$tool" "$chain" -i "$BRIDGE" -j ACCEPT
+    said=$(run "$tool-save") || exit 1
+    [[ $said =~ $'\n'(:FORWARD|-A FORWARD -j)' '(DROP|REJECT) ]] || continue
+    ensure_rule "$tool" FORWARD -o "$BRIDGE" "${answers[@]}" -j ACCEPT
+    ensure_rule "$tool" FORWARD -i "$BRIDGE" -j ACCEPT
   done
 }
 table_is_ours() {
@@ -235,17 +232,11 @@ table_is_ours() {
 }
 undo_table() { run nft "$no_table"; }
 
-# Prints what opens those that only their owner can open so that they stay open. (Root can look.)
-foreign_filters() {
+# Prints what opens firewalld so that it stays open: only its owner can.
+closed_firewalld() {
   [[ $(firewall-cmd --state 2>&1) != running ||
     $(firewall-cmd --get-zone-of-interface="$BRIDGE" 2>&1) == trusted ]] ||
     printf 'firewall-cmd --zone=trusted --add-interface=%s\n' "$BRIDGE"
-  { nft list ruleset 2>/dev/null || :; } | awk -v ours="iifname \"$BRIDGE\" accept" '
-    $1 == "table" { table = $2 " " $3 }
-    $1 == "chain" { chain = table " " $2; closed = 0 }
-    /hook forward .*policy drop/ { closed = chain ~ /^(ip|inet) / && chain != "ip filter FORWARD" }
-    index($0, ours) { closed = 0 }
-    $1 == "}" && closed { print "nft insert rule", chain, ours; closed = 0 }'
 }
 
 ensure_cgroup() {
@@ -260,8 +251,7 @@ ensure_cgroup() {
 }
 # Someone else may have come to use it; then the kernel says EBUSY, and it is theirs now.
 undo_controller() { # FILE NAME
-  ! has_word "$1" "$2" || put "-$2" "$1" 2>/dev/null ||
-    complain "note: $2 stays in $1: others use it now"
+  [[ ! -e $1 ]] || put "-$2" "$1" 2>/dev/null || complain "note: $2 stays in $1: others use it now"
 }
 # With it goes what is left of containers that did not end well.
 undo_cgroup() { make "not test -d $1" find "$1" -depth -type d -exec rmdir {} +; }
@@ -273,9 +263,7 @@ undo_all() {
     # shellcheck disable=SC2086  # words
     [[ $undo == *=* ]] || (undo_$undo) || failed=1
   done 3< <(tac "$journal")
-  ((!failed)) || return 1
-  rm "$journal"
-  rmdir "${journal%/*}"
+  ((!failed)) && rm "$journal" && rmdir "${journal%/*}"
 }
 
 # --- set and clean --------------------------------------------------------------------------
@@ -310,7 +298,7 @@ do_set() {
   printf 'net.ipv4.conf.all.forwarding = %s\n' "$(<$conf/all/forwarding)"
   sed -n 's/[a-z]\+/+&/gp' <<<"$(controllers_in "$cgroup/cgroup.subtree_control")"
   limits_line "$cgroup/cgroup.subtree_control"
-  foreign_filters | sed 's/^/a firewall is in the way of containers: /'
+  closed_firewalld | sed 's/^/a firewall is in the way of containers: /'
   printf 'ENV SET DONE.\n'
 }
 
@@ -358,29 +346,24 @@ overlay_there() { has_word /proc/filesystems overlay || modprobe -qn overlay; }
 do_check() {
   local what how=may boot='boot with systemd.unified_cgroup_hierarchy=1'
   blocked=0
-  what=$(kernel_since 5.15 || echo "$(uname -r): install 5.15 or newer")
-  verdict must kernel "$(uname -r)" "$what"
-
+  verdict must kernel "$(uname -r)" "$(kernel_since 5.15 || echo "$(uname -r): install 5.15")"
   ! grep -qi microsoft /proc/version || # WSL2
     boot='put kernelCommandLine = cgroup_no_v1=all under [wsl2] in .wslconfig, then wsl --shutdown'
   what=$(limits_line "$top/cgroup.controllers")
   what=${what:+hybrid: $what: $boot}
   [[ -d $top ]] || what='no cgroup2 is mounted: mount -t cgroup2 none /sys/fs/cgroup'
   verdict may cgroup2 "$top: $(controllers_in "$top/cgroup.controllers")" "$what"
-
   # (kernel.unprivileged_userns_clone and its kin do not bind root, who starts the engine.)
   what=''
   ! reads /proc/sys/user/max_user_namespaces 0 || what='sysctl -w user.max_user_namespaces=9999'
   kernel_since 5.19 || what='install kernel 5.19 or newer'
   verdict may users 'user namespaces, idmapped layers' "${what:+root inside is root outside: $what}"
-
   what=$(overlay_there || echo 'install a kernel with CONFIG_OVERLAY_FS')
   case $(stat -f -c %T "$home" 2>/dev/null || stat -f -c %T "${home%/*}") in
     overlay* | nfs | v9fs | fuse* | msdos | smb* | cifs)
       what="mount ext4, xfs or btrfs on $home: what is there holds no layers" ;;
   esac
   verdict must overlay "layers in $home" "$what"
-
   # shellcheck disable=SC2086  # words they are
   what=$(lacking $to_build $to_use | sed -E 's/=[^ ]*//g')
   [[ ! " $what " =~ \ (ip|nft)\  ]] || how=must
@@ -388,7 +371,7 @@ do_check() {
   has ip || return "$blocked"
   what=$(clash_line) || what='the routes cannot be read'
   verdict must subnet "$SUBNET" "$what"
-  foreign_filters | sed 's/^/FIX  firewall: /'
+  closed_firewalld | sed 's/^/FIX  firewall: /'
   what_stands
   return "$blocked"
 }
