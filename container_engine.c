@@ -2917,12 +2917,10 @@ static int delete_own(struct container *c) {
 /* logs: what one with -d has said, all or the last lines, and with -f until its engine has ended.
  * tail(1) follows the newer file when it is full and another one takes its place. */
 static int logs(struct container *c, char **argv) {
-    char *tail[7] = {"tail", "-n"}, **word = &tail[2];
     need_container(c, argv[0], false);
-    *word++ = flags.lines < 0 ? "+1" : keep("%lld", flags.lines);
-    if (flags.follow) *word++ = "-F";
-    if (flags.follow) *word++ = keep("--pid=%lld", has_engine(&c->made) ? c->made.engine : INT_MAX);
-    *word = "log";
+    const long long engine = has_engine(&c->made) ? c->made.engine : INT_MAX;
+    char *count = flags.lines < 0 ? "+1" : keep("%lld", flags.lines), *pid = keep("%lld", engine),
+         *tail[] = {"tail", "-n", count, "--pid", pid, flags.follow ? "-F" : "--", "log", NULL};
     if (faccessat(c->dir_fd, "log", F_OK, 0) < 0 || fchdir(c->dir_fd) < 0)
         die("container %s has no log: it was started without -d", c->want.name);
     dup2(open("/dev/null", O_WRONLY | O_CLOEXEC), STDERR_FILENO); /* it speaks of what it follows */
@@ -4750,8 +4748,8 @@ static int await_start(struct container *c) {
 }
 
 /* dress: were the limits had? The label, which is given to the kernel and not to a file of the
- * image's, who may have a volume on /proc (CVE-2019-16884); and the filter already now where nothing forbids new
- * privileges, for then the kernel wants a capability for it. */
+ * image's, who may have a volume on /proc (CVE-2019-16884); and the filter already now where
+ * nothing forbids new privileges, for then the kernel wants a capability for it. */
 static int dress(struct container *c) {
     struct statfs f;
     for (int i = 0; i < RLIM_NLIMITS; i++)
