@@ -2753,13 +2753,13 @@ static int enter(struct container *c) {
     c->pid_fd = -1; /* no child of ours yet, and that one is not ours to end */
     close_fd(&c->dir_fd);
     for (size_t i = 0; i < COUNT(namespaces); i++) all |= (int)namespaces[i].flag;
-    /* A cgroup that has switched controllers on for those below it takes no process (systemd in a
-     * container does so): then it is that of the first process, as with runc. */
-    if (read_file(c->cgroup_fd, "cgroup.subtree_control", text, sizeof text) > 1 &&
-        read_file(AT_FDCWD, keep("/proc/%lld/cgroup", c->made.pid), text, sizeof text) > 0 &&
+    /* The first process may be in a cgroup below: systemd leaves its own, to switch controllers on
+     * there, and then the kernel lets nobody in. Where it is we can be, too. */
+    const char *file = keep("/proc/%lld/cgroup", c->made.pid);
+    if (read_file(AT_FDCWD, file, text, sizeof text) > 0 &&
         (at = strstr(text, c->made.cgroup + strlen(cgroup_mount()))) != NULL) {
-        close_fd(&c->cgroup_fd);
         const char *path = keep("%s%.*s", cgroup_mount(), (int)strcspn(at, "\n"), at);
+        close_fd(&c->cgroup_fd);
         c->cgroup_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         if (c->cgroup_fd < 0) return fail(c, "open %s", path);
     }
