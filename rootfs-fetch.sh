@@ -10,7 +10,7 @@
 #                        quay.io/centos/centos:stream9, localhost:5000/x:y, name@sha256:HEX
 #   FILE | URL           a tar archive, in any compression that tar knows
 #
-#   --force              make DIR anew, although it is there already
+#   --force              make DIR anew, although it is there already; not while a container has it
 #   --sha256 HEX         the archive must have this checksum
 #
 # DIR appears when it is whole, or not at all. A DIR that was made from SOURCE before is left as it

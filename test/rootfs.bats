@@ -237,7 +237,7 @@ archive() { # FILE
   tar -C l --mtime="@$BATS_TEST_NUMBER" -cf "$1" .
 }
 
-@test "rootfs: one that a container lives on is not exchanged, or only when that has ended" {
+@test "rootfs: one that a container lives on is not exchanged, or only when that is deleted" {
   requires alpine
   archive a.tar
   cp -a "$ALPINE" "$DIR"
@@ -247,7 +247,10 @@ archive() { # FILE
   try -1 fetch_in_lab a.tar "$DIR" --force
   [[ $stderr == *"$DIR is in use by the container c1"* ]]
   try -0 ce exec c1 ls /bin
-  try -0 ce delete -f c1
+  try -0 ce stop -t 0 c1 # its layer is still one of this rootfs
+  try -1 fetch_in_lab a.tar "$DIR" --force
+  [[ $stderr == *"$DIR is in use by the container c1: delete it first"* ]]
+  try -0 ce delete c1
   try -0 fetch_in_lab a.tar "$DIR" --force
   [[ ! -e $DIR/etc ]]
 }
