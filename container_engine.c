@@ -2389,7 +2389,9 @@ static int remove_set_aside(struct container *c) {
             mounted |= unlinkat(fd, parts[i], i < 4 ? 0 : AT_REMOVEDIR) < 0 && errno == EBUSY;
         close_fd(&fd);
         if (!mounted && rmdir(argv[4]) == 0) continue;
-        if (mounted || start_program(c, argv, "", -1) < 0 || await_program(c, INT_MAX / 1000) < 0)
+        if (!mounted && start_program(c, argv, "", -1) >= 0 && await_program(c, 86400) == 0)
+            continue;
+        if (strstr(e->d_name, keep(".%d.", getpid()))) /* who did so is told */
             result = refuse(c, "%s cannot be emptied: see lsattr(1), findmnt(8)", argv[4]);
     }
     if (dir) closedir(dir);
@@ -2839,9 +2841,9 @@ static bool wait_gone(struct container *c, long long seconds, bool says) {
 
 static void kill_and_wait(struct container *c) {
     if (c->pid_fd >= 0) sys_pidfd_send_signal(c->pid_fd, SIGKILL);
-    const bool gone = wait_gone(c, WAIT_SECONDS, false);
-    if (!gone && has_engine(&c->made)) kill((pid_t)c->made.engine, SIGTERM); /* a slow reader */
-    if (!gone && !wait_gone(c, 1, false))
+    if (!wait_gone(c, WAIT_SECONDS, false) && has_engine(&c->made))
+        kill((pid_t)c->made.engine, SIGTERM); /* it waits for a slow reader */
+    if (!wait_gone(c, 1, false))
         die("the engine of %s, process %lld, does not react: end it, then try again", c->want.name,
             c->made.engine);
 }
@@ -3487,10 +3489,9 @@ static void detach(struct container *c) {
 
 /* Look at everything the user typed before anything is made; then walk. */
 static int start_container(struct container *c) {
-    if (strcmp(c->want.lib_dir, LIB_DIR) != 0) /* two would have one cgroup and one address */
-        die("option --root: only for a container with a bundle; the others are in " LIB_DIR);
-    if (flags.pid_file || flags.console_socket)
-        die("option --pid-file, --console-socket: only for a container with a bundle");
+    /* With another --root, two would have one cgroup and one address. */
+    if (strcmp(c->want.lib_dir, LIB_DIR) != 0 || flags.pid_file || flags.console_socket)
+        die("option --pid-file, --console-socket, --root: only for a container with a bundle");
     for (const struct mount *m = &c->want.mounts[1]; m->type; m++)
         if (m->type[0] == 'r' && access(m->source, F_OK) < 0)
             die("-v '%s': %s", m->source, strerror(errno));

@@ -129,6 +129,9 @@ picture() { # DIR
   refuses /var/lib/container_engine/.deleted. ce delete c1
   try -0 in_c c1 --rm 'ls /file || echo none' # the name is free
   [[ $output == none ]]
+  try -0 in_c c2 true # and other names have nothing to do with it
+  try -0 ce delete c2
+  [[ $output == c2 && -z $stderr ]]
   lab chattr -R -i /var/lib/container_engine
   try -0 ce list -q
   [[ -z $output ]]
