@@ -1347,8 +1347,10 @@ static int open_bind(struct container *c, const struct mount *m, int *tree_fd) {
         return refuse(c, "%s is not the device of that name", m->source);
     if (c->users_fd < 0) a.attr_set &= ~(uint64_t)MOUNT_ATTR_IDMAP;
     if (a.attr_set & MOUNT_ATTR_IDMAP) a.userns_fd = (uint64_t)c->users_fd;
-    /* What is mounted below must be no peer of the host's either: see mount_namespaces(7). */
-    const struct mount_attr below = {.propagation = a.propagation};
+    /* What is mounted below must be no peer of the host's either: see mount_namespaces(7). And its
+     * devices are closed, too. */
+    const struct mount_attr below = {.attr_set = a.attr_set & MOUNT_ATTR_NODEV,
+                                     .propagation = a.propagation};
     int result = m->top_only ? sys_mount_setattr(*tree_fd, deep, &below) : 0;
     if (result == 0) result = sys_mount_setattr(*tree_fd, m->top_only ? 0 : deep, &a);
     return did(c, result, "mount_setattr %s: %s%s", m->source, names_of(a.attr_set),

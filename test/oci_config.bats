@@ -253,6 +253,21 @@ END
   [[ $result -eq 0 ]]
 }
 
+# That is how there need not be a BPF program for devices: -v /:/host has the host's /dev in it.
+@test "oci: mounts: what is mounted below a bind has no devices, unless all are allowed" {
+  ours || skip 'crun has a BPF program'
+  local result=0
+  lab mkdir -p "$T/share/top"
+  lab mount -t tmpfs t "$T/share/top"
+  lab mknod "$T/share/top/zero" c 1 5
+  table <<'END' || result=1
+. ;; head -c 1 /mnt/top/zero 2>&1 | grep -o "Permission denied" ;; Permission denied
+.linux.resources.devices = [{ allow: true, access: "rwm" }] ;; head -c 1 /mnt/top/zero | wc -c ;; 1
+END
+  lab umount "$T/share/top"
+  [[ $result -eq 0 ]]
+}
+
 @test "oci: mounts: tmpcopyup, also of one that cannot be written to then" {
   ours || skip 'crun 1.8.1 cannot'
   table <<'END'
