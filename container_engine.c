@@ -4678,6 +4678,11 @@ static int await_ready(struct container *c) {
     return note_start(c) < 0 ? -1 : tell_manager(c);
 }
 
+/* Mounts go into such a one before it is read-only: podman has a /dev like that. */
+static bool is_read_only_tmpfs(const struct mount *m) {
+    return m->type && strcmp(m->type, "tmpfs") == 0 && m->attributes & RDONLY;
+}
+
 /* The child, before mounts: sysctls, as long as it sees the host's /proc; and a tmpfs that begins
  * with what the rootfs has at its place (tmpcopyup) is made and filled. */
 static int prepare_mounts(struct container *c) {
@@ -4686,25 +4691,29 @@ static int prepare_mounts(struct container *c) {
         must(c, write_file(AT_FDCWD, s[0], s[1]), "write %s \"%s\"", s[0], s[1]);
     for (size_t i = 0; i < MOUNTS; i++) {
         struct mount m = c->want.mounts[i];
-        const struct mount_attr after = {.attr_set = m.attributes & RDONLY};
+        const bool later = is_read_only_tmpfs(&m); /* see set_names */
+        if (!later && !oci.more[i].copy_up) continue;
+        if (later) m.attributes &= ~(uint64_t)RDONLY;
+        c->tree_fds[i] = make_file_system(&m);
+        must(c, c->tree_fds[i], "mount %s", m.type);
         if (!oci.more[i].copy_up) continue;
         const int from_fd =
             open_inside(c->tree_fds[0], keep("%s", m.target + 1), -1, RESOLVE_IN_ROOT);
         if (from_fd < 0) continue; /* nothing is there */
-        m.attributes &= ~after.attr_set;
-        c->tree_fds[i] = make_file_system(&m);
-        must(c, c->tree_fds[i], "mount %s", m.type);
         char *from = keep("/proc/self/fd/%d/.", dup(from_fd)); /* dup: without close-on-exec */
         char *to = keep("/proc/self/fd/%d/", dup(c->tree_fds[i]));
         char *const cp[] = {"cp", "-a", "--", from, to, NULL};
         if (start_program(c, cp, "", -1) < 0 || await_program(c, 60) < 0) give_up(c);
-        must(c, sys_mount_setattr(c->tree_fds[i], 0, &after), "mount_setattr %s", m.target);
     }
     return 0;
 }
 
 static int set_names(struct container *c) {
+    const struct mount_attr read_only = {.attr_set = RDONLY};
     const char *name = oci.domainname;
+    for (size_t i = 0; i < MOUNTS; i++)
+        if (is_read_only_tmpfs(&c->want.mounts[i]))
+            must(c, sys_mount_setattr(c->tree_fds[i], 0, &read_only), "mount_setattr tmpfs: ro");
     if (name) must(c, setdomainname(name, strlen(name)), "setdomainname \"%s\"", name);
     if (oci.propagation) must(c, mount(NULL, "/", NULL, oci.propagation, NULL), "propagation of /");
     return set_hostname(c);

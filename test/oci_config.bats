@@ -302,6 +302,7 @@ END
 . ;; for d in null zero full random urandom tty; do test -c /dev/$d || echo no $d; done; for l in fd stdin stdout stderr; do readlink /dev/$l; done ;; /proc/self/fd\n/proc/self/fd/0\n/proc/self/fd/1\n/proc/self/fd/2
 . ;; echo x >/dev/null; head -c 2 /dev/zero | wc -c; head -c 3 /dev/urandom | wc -c; echo y 2>/dev/null >/dev/full || echo full ;; 2\n3\nfull
 . ;; find /dev -type b ;; 
+.mounts[1].options += ["ro"] ;; touch /dev/x 2>&1 | grep -o "Read-only.*"; echo x >/dev/null; head -c 2 /dev/zero | wc -c; test -c /dev/pts/ptmx && touch /dev/shm/x && echo there ;; Read-only file system\n2\nthere
 END
 }
 
