@@ -2393,7 +2393,7 @@ static int remove_set_aside(struct container *c) {
         if (!mounted && rmdir(argv[4]) == 0) continue;
         if (!mounted && start_program(c, argv, "", -1) >= 0 && await_program(c, 86400) == 0)
             continue;
-        if (strstr(e->d_name, keep(".%d.", getpid()))) /* who did so is told */
+        if (strstr(e->d_name, keep(".%d.", getpid()))) /* who set it aside is told */
             result = refuse(c, "%s cannot be emptied: see lsattr(1), findmnt(8)", argv[4]);
     }
     if (dir) closedir(dir);
