@@ -202,7 +202,7 @@ from_image() {
 }
 
 from_debootstrap() {
-  local distribution=${SOURCE%%:*} default=stable suite mirror
+  local distribution=${SOURCE%%:*} default=stable suite mirror line n=0
   local keyring=/usr/share/keyrings/$distribution-archive-keyring.gpg
   need debootstrap
   [[ $distribution != ubuntu ]] || default=jammy   # the newest that Debian 12's debootstrap knows
@@ -216,8 +216,9 @@ from_debootstrap() {
   # unshare: it mounts proc and sys in the new tree, which must not stay; cd: its wget leaves a log
   ( cd -- "$WORK" && unshare --mount debootstrap --force-check-gpg --variant=minbase \
     --include=iproute2,iputils-ping,procps "$suite" "$WORK/root" ${mirror:+"$mirror"} 2>&1 ) |
-    tee "$WORK/error" | if watched; then cat -v >&2; else cat >/dev/null; fi ||
-    die "debootstrap: $(last_error)"
+    tee "$WORK/error" | { while read -r line; do   # as one line that changes; for nobody, nothing
+      ! watched || printf '\r\e[K%4d  %.70s' "$((++n))" "${line//[^ -~]/}" >&2
+    done; ! watched || printf '\r\e[K' >&2; } || die "debootstrap: $(last_error)"
   erase "$WORK"/root/var/cache/apt/archives/*.deb
 }
 
