@@ -4699,8 +4699,9 @@ static int prepare_mounts(struct container *c) {
         if (!oci.more[i].copy_up) continue;
         const int from_fd =
             open_inside(c->tree_fds[0], keep("%s", m.target + 1), -1, RESOLVE_IN_ROOT);
-        if (from_fd < 0) continue;                             /* nothing is there */
-        char *from = keep("/proc/self/fd/%d/.", dup(from_fd)); /* dup: without close-on-exec */
+        if (from_fd < 0) continue; /* nothing is there */
+        /* dup: without close-on-exec */
+        char *from = keep("/proc/self/fd/%d/.", dup(from_fd));
         char *to = keep("/proc/self/fd/%d/", dup(c->tree_fds[i]));
         char *const cp[] = {"cp", "-a", "--", from, to, NULL};
         if (start_program(c, cp, "", -1) < 0 || await_program(c, 60) < 0) give_up(c);

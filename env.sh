@@ -381,7 +381,7 @@ do_check() {
 # Commands, headers and files, with the package where it is not called like that. A shell in a
 # container needs to_build alone; what tests need is written in test/deps.
 readonly to_build='gcc stdio.h=glibc-devel linux/bpf.h=kernel-headers make ip=iproute2 nft=nftables
-  flock=util-linux'
+  flock=util-linux rm=coreutils'
 readonly to_use='ps=procps-ng ping=iputils curl jq /etc/ssl/certs=ca-certificates tar gzip xz zstd
   debootstrap gpgv'
 

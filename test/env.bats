@@ -952,7 +952,7 @@ manager() { # NAME [COMMAND...]
 }
 
 @test "env deps: each manager is asked for what is missing, by its own name" {
-  present='gcc make nft ping curl jq tar gzip xz zstd debootstrap gpgv update-ca-certificates'
+  present='gcc make nft ping curl jq tar gzip xz zstd debootstrap gpgv update-ca-certificates rm'
   while IFS='|' read -r name call; do
     rm -rf "$fake" "$BATS_TEST_TMPDIR/calls"
     mkdir "$fake"
@@ -999,7 +999,7 @@ END
 }
 
 @test "env deps: what a shell in a container does not need may stay missing, and that is told" {
-  for word in gcc make nft ip flock; do fake "$word" :; done
+  for word in gcc make nft ip flock rm; do fake "$word" :; done
   fake apt-get 'exit 100'
   bare
   try -0 bare_env deps
