@@ -139,9 +139,9 @@ ensure_kernel() {
 # So let a kernel boot until it finds no root file system, once each time this machine is up.
 choose_acceleration() {
   local known
-  known=$cache/acceleration-$(</proc/sys/kernel/random/boot_id)
+  known=$cache/acceleration-$arch-$(</proc/sys/kernel/random/boot_id)
   if [[ ! -e $known ]]; then
-    rm -f "$cache"/acceleration-*
+    rm -f "$cache/acceleration-$arch"-*
     if [[ -w /dev/kvm ]] && ulimit -c 0 && timeout -k 1 10 "$program" -accel kvm -cpu max \
       -machine "$machine" -nodefaults -display none -no-reboot -kernel "$kernel/kernel" \
       -append panic=-1
