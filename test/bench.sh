@@ -255,6 +255,7 @@ make_stopped() { # DIR
   local name state i
   mount --bind "$1" "$lib"
   quietly "$engine" "$root" stopped-0000 none /bin/true
+  flock "$lib/stopped-0000" true # until its layer has ended, a little after the engine
   IFS= read -r -d '' state <"$lib/stopped-0000/state" || :
   for ((i = 1; i < STOPPED; i++)); do
     printf -v name 'stopped-%04d' "$i"
