@@ -2498,7 +2498,7 @@ static struct {
     bool all_capabilities; /* --without caps */
     /* OCI */
     const char *log, *bundle, *pid_file, *console_socket, *process;
-    int json_log, json_ps;    /* whether */
+    int json_log, json_ps;    /* of json and another format, whether it is json */
     int filter;               /* run: of system calls, ON or OFF */
     long long seconds, lines; /* stop: before KILL; logs: so many, -1 for all */
     const char *verb;         /* the command's word as it was typed, or "run" */
@@ -2760,8 +2760,10 @@ static int enter(struct container *c) {
     /* The first process may be in a cgroup below: systemd leaves its own, to switch controllers on
      * there, and then the kernel lets nobody in. Where it is we can be, too. */
     const char *file = keep("/proc/%lld/cgroup", c->made.pid);
+    const char *own = c->made.cgroup + strlen(cgroup_mount());
     if (read_file(AT_FDCWD, file, text, sizeof text) > 0 &&
-        (at = strstr(text, c->made.cgroup + strlen(cgroup_mount()))) != NULL) {
+        (at = strstr(text, "0::")) != NULL && /* version 2's line */
+        (at = strstr(at, own)) != NULL) {
         const char *path = keep("%s%.*s", cgroup_mount(), (int)strcspn(at, "\n"), at);
         close_fd(&c->cgroup_fd);
         c->cgroup_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -4519,7 +4521,8 @@ static void load_config(struct container *c, const char *bundle) {
     read_file(AT_FDCWD, "/proc/self/oom_score_adj", score, sizeof score);
     *w = (struct wanted){.name = w->name, .lib_dir = w->lib_dir, .bundle = bundle, .cwd = "/"};
     w->rootfs = w->hostname = w->address = w->bridge = "";
-    w->cgroup = keep("container_engine/+%s.%lld", w->name, range_of(w->lib_dir)); /* none of ours */
+    /* A cgroup that none of ours has, nor one of this name below another --root. */
+    w->cgroup = keep("container_engine/+%s.%lld", w->name, range_of(w->lib_dir));
     w->write_through = w->remove = true;
     w->umask = 022;
     w->oom_score = atoi(score);

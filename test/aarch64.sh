@@ -13,7 +13,7 @@ cd "${BASH_SOURCE[0]%/*}/.."
 # shellcheck source=vm.sh
 source test/vm.sh
 
-# Calls that the filter knows by number: each must be refused, with these words.
+# Calls that the filter knows by number: each must be refused, with this error.
 write_probe() {
   cat <<'PROBE'
 #include <errno.h>

@@ -907,27 +907,27 @@ while True:
   refuses 'without -d' ce logs c2
 }
 
-@test "lifecycle: logs -f: as it is written, until the container ends" {
-  background "$ALPINE" c1 none \
-    sh -c 'echo one; while [ ! -e /stop ]; do sleep 0.1; done; seq 200000; echo last'
+# logs -f of c1, which has said `one`, goes on when /stop is there, and says `last`; to logs.out.
+follow_to_the_end() {
   wait_until 10 said c1 one
   start logs "$ENGINE" logs -f c1
   wait_until 10 grep -q one "$BATS_TEST_TMPDIR/logs.out"
   try -0 ce exec c1 touch /stop
   ended "$pid"
   [[ $status -eq 0 && $(tail -n 1 "$BATS_TEST_TMPDIR/logs.out") == last ]]
+}
+
+@test "lifecycle: logs -f: as it is written, until the container ends" {
+  background "$ALPINE" c1 none \
+    sh -c 'echo one; while [ ! -e /stop ]; do sleep 0.1; done; seq 200000; echo last'
+  follow_to_the_end
   [[ $(sort -u "$BATS_TEST_TMPDIR/logs.out" | wc -l) -eq 200002 ]]
 }
 
 @test "lifecycle: logs -f: where there are two files already, nothing is said twice" {
   background "$ALPINE" c1 none \
     sh -c 'seq 200000; echo one; while [ ! -e /stop ]; do sleep 0.1; done; seq 200001 400000; echo last'
-  wait_until 10 said c1 one
-  start logs "$ENGINE" logs -f c1
-  wait_until 10 grep -q one "$BATS_TEST_TMPDIR/logs.out"
-  try -0 ce exec c1 touch /stop
-  ended "$pid"
-  [[ $status -eq 0 && $(tail -n 1 "$BATS_TEST_TMPDIR/logs.out") == last ]]
+  follow_to_the_end
   [[ -z $(sort "$BATS_TEST_TMPDIR/logs.out" | uniq -d) ]]
 }
 

@@ -687,6 +687,16 @@ process() { # SCRIPT [FILTER]
   remove box
 }
 
+@test "oci: exec: of the cgroups of a hybrid host, that of version 2 counts" {
+  started box '.linux.cgroupsPath = "/oci/box"'
+  printf '4:memory:/oci/boxes\n0::/oci/box\n' >"$T/cgroup"
+  lab mount --bind "$T/cgroup" "/proc/$(pid_of box)/cgroup"
+  try rt exec box true
+  lab umount "/proc/$(pid_of box)/cgroup"
+  [[ $status -eq 0 ]]
+  remove box
+}
+
 @test "oci: exec: into a cgroup that has switched a controller on below it, as systemd does" {
   local controller dir=$LAB_CGROUP pid
   read -r controller _ <"$dir/cgroup.controllers" || skip 'there is no controller'
