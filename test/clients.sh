@@ -144,7 +144,13 @@ export FACTS SERVER SCORE
 # --- what the lines call -----------------------------------------------------------------------
 
 podman() { command podman --runtime "$R" "$@"; }
-tty() { script -qec "${*@Q}" /dev/null </dev/null; }
+
+# A FIFO open for both never ends: the terminal gets no end of file, which it would echo or not,
+# depending on who was faster.
+tty() {
+  [[ -p /run/silence-$R ]] || mkfifo "/run/silence-$R"
+  script -qec "${*@Q}" /dev/null <>"/run/silence-$R"
+}
 
 # Output and errors come by two ways: which is first differs from run to run.
 apart() {
@@ -243,8 +249,8 @@ run_lines() { # CLIENT DIR
 
 # What differs from run to run, and what is said in the runtime's own words.
 normalise() {
-  tr -d '\r\000\004' | sed -E \
-    -e '/resize pty/d' -e 's/^\^[@D]//; s/[0-9a-f]{64}/ID/g; s/\b[0-9a-f]{12}\b/SHORT/g' \
+  tr -d '\r' | sed -E \
+    -e '/resize pty/d' -e 's/[0-9a-f]{64}/ID/g; s/\b[0-9a-f]{12}\b/SHORT/g' \
     -e 's/-(crun|ours)\b/-R/g; s/\b(808|909)[0-9]\b/PORT/g' \
     -e 's/(10\.88\.[0-9]+|172\.[0-9]+\.[0-9]+)\.[0-9]+/\1.N/g; s/172\.[0-9]+\./172.N./g' \
     -e 's/time="[^"]*"/TIME/g' \
