@@ -272,12 +272,13 @@ enum { MOUNTS = 240, PATHS = 1024, VARIABLES = 512, SETTINGS = 48, GROUPS = 64 }
  * complete, and nobody writes to it any more. */
 struct wanted {
     const char *name, *rootfs, *hostname;
-    const char *bundle;            /* OCI's; NULL: it is a container of ours */
-    const char *address, *bridge;  /* "": loopback only */
-    char gateway[INET_ADDRSTRLEN]; /* the bridge's own address */
-    long long prefix;              /* length of its network, in bits */
-    const char *lib_dir;           /* where its directory is */
-    const char *cgroup;            /* its cgroup's path below the mount of cgroup2 */
+    const char *bundle;           /* OCI's; NULL: it is a container of ours */
+    const char *address, *bridge; /* "": loopback only */
+    const char *gateway;          /* the bridge's own address */
+    int prefix;                   /* length of its network, in bits */
+    uint32_t first, last;         /* of the addresses that will do */
+    const char *lib_dir;          /* where its directory is */
+    const char *cgroup;           /* its cgroup's path below the mount of cgroup2 */
     const char *cwd;
     char **argv;
     char *environment[VARIABLES + 1];
@@ -309,10 +310,8 @@ struct wanted {
  * directory: texts and numbers, by name. */
 struct made {
     char rootfs[PATH_MAX], cgroup[512], bundle[1024], address[INET_ADDRSTRLEN], bridge[IF_NAMESIZE];
-    char gateway[INET_ADDRSTRLEN];  /* the bridge's own address */
     char hostname[65], boot[37];    /* boot: of the kernel that gave the numbers below */
     char command[256];              /* argv in one line, for people */
-    long long prefix;               /* length of the bridge's network, in bits */
     long long pid, start, started;  /* PID 1; its start in ticks since boot; in seconds UTC */
     long long engine, engine_start; /* the process that looks after it */
     long long status;               /* exit status of the last run; -1 while it runs */
@@ -966,11 +965,9 @@ static int write_claim(struct container *c) {
     COPY(m->rootfs, w->rootfs);
     COPY(m->address, w->address);
     COPY(m->bridge, w->bridge);
-    COPY(m->gateway, w->gateway);
     COPY(m->bundle, w->bundle ? w->bundle : "");
     COPY(m->boot, this_boot());
     snprintf(m->cgroup, sizeof m->cgroup, "%s/%s", cgroup_mount(), w->cgroup);
-    m->prefix = w->prefix;
     m->users = users;
     m->base = users ? range_of(w->name) : 0;
     if (w->uid_map) sscanf(w->uid_map, "%*u %lld", &m->base);
@@ -1247,9 +1244,9 @@ static int start_network(struct container *c) {
     inet_pton(AF_INET, c->want.address, a);
     char *batch =
         keep("link add eth0 address 02:42:%02x:%02x:%02x:%02x type veth peer name ve%08llx netns "
-             "%d\naddr add %s/%lld brd + dev eth0\nlink set eth0 up\nroute add default via %s\n",
-             a[0], a[1], a[2], a[3], c->made.pid, getpid(), c->want.address, c->made.prefix,
-             c->made.gateway);
+             "%d\naddr add %s/%d brd + dev eth0\nlink set eth0 up\nroute add default via %s\n",
+             a[0], a[1], a[2], a[3], c->made.pid, getpid(), c->want.address, c->want.prefix,
+             c->want.gateway);
     int netns_fd = open(path, O_RDONLY | O_CLOEXEC);
     if (netns_fd < 0) return fail(c, "open %s", path);
     const int result = start_program(c, ip, batch, netns_fd);
@@ -2279,9 +2276,9 @@ static const struct field {
     size_t offset, size;
     const char *file, *line;
 } fields[] = {
-    TEXT(rootfs), TEXT(address), TEXT(bridge), TEXT(gateway), TEXT(hostname), TEXT(command),
+    TEXT(rootfs), TEXT(address), TEXT(bridge), TEXT(hostname), TEXT(command),
     TEXT(cgroup), TEXT(bundle), TEXT(boot), NUMBER(pid), NUMBER(start), NUMBER(started),
-    NUMBER(status), NUMBER(users), NUMBER(base), NUMBER(remove), NUMBER(prefix), NUMBER(engine),
+    NUMBER(status), NUMBER(users), NUMBER(base), NUMBER(remove), NUMBER(engine),
     NUMBER(engine_start),
     {"cpu_max", 0, 0, "cpu.max", NULL},       {"cpu_usec", 0, 0, "cpu.stat", "usage_usec"},
     {"memory", 0, 0, "memory.current", NULL}, {"cpu_throttled", 0, 0, "cpu.stat", "nr_throttled"},
@@ -2457,37 +2454,17 @@ static int lock_address(struct container *c, uint32_t n) {
     return fcntl(c->lib_fd, F_OFD_SETLK, &lock);
 }
 
-/* Whose the address is, which somebody has. */
-static const char *owner_of(struct container *c, const char *address) {
-    const char *name = "that is just ending";
-    struct made m;
-    DIR *dir = opendir(c->want.lib_dir);
-    for (struct dirent *e; dir && (e = readdir(dir)) != NULL;)
-        if (read_state(&m, c->lib_fd, e->d_name) == 0 && strcmp(m.address, address) == 0 &&
-            strcmp(m.bridge, c->want.bridge) == 0 && has_engine(&m))
-            name = keep("%s", e->d_name);
-    if (dir) closedir(dir);
-    return name;
-}
-
-/* The address becomes ours; auto is the lowest one that is free. */
+/* The address becomes ours; of several that will do (auto) the lowest one that is free. */
 static int take_address(struct container *c) {
-    const char *asked = c->want.address, *bridge = c->want.bridge;
-    struct in_addr a, gateway = {0};
-    const bool chosen = inet_pton(AF_INET, asked, &a) == 1;
-    inet_pton(AF_INET, c->want.gateway, &gateway);
-    const uint32_t own = ntohl(gateway.s_addr), hosts = (uint32_t)(0xffffffffULL >> c->want.prefix);
-    const uint32_t first = chosen ? ntohl(a.s_addr) : (own & ~hosts) + 1,
-                   last = chosen ? first : (own | hosts) - 1;
-    for (uint32_t n = first; n <= last; n++) {
-        a.s_addr = htonl(n);
-        if (n == own) continue;
-        if (lock_address(c, n) == 0) return c->want.address = keep("%s", inet_ntoa(a)), 0;
-        if (errno != EADDRINUSE) return fail(c, "lock the address %s", inet_ntoa(a));
+    const struct wanted *w = &c->want;
+    for (uint32_t n = w->first; n <= w->last; n++) {
+        const char *address = inet_ntoa((struct in_addr){htonl(n)});
+        if (strcmp(address, w->gateway) == 0) continue;
+        if (lock_address(c, n) == 0) return c->want.address = keep("%s", address), 0;
+        if (errno != EADDRINUSE) return fail(c, "lock the address %s", address);
     }
-    if (!chosen) return refuse(c, "no address is free on %s", bridge);
-    const char *owner = owner_of(c, asked); /* which sets errno */
-    return refuse(c, "address %s is in use by container %s", asked, owner);
+    if (w->first < w->last) return refuse(c, "no address is free on %s", w->bridge);
+    return refuse(c, "address %s is in use: see container_engine list", w->address);
 }
 
 /* ---- What a command is asked, and about whom ---------------------------------------------- */
@@ -2658,44 +2635,30 @@ static void print_json(const struct container *c) {
 static int list(struct container *c, char **argv) {
     static const char row[] = "%-16s %-12s %7s %-15s %-14s %6s %7s/%-7s %4s/%-4s %s\n";
     struct dirent **names = NULL;
-    const char *separator = "[";
-    const bool rows = !flags.quiet && !flags.json, json = !flags.quiet && flags.json;
+    const char *before = "[";
     (void)argv;
     const int count = scandir(c->want.lib_dir, &names, is_container, alphasort);
     if (count < 0 && errno != ENOENT) die("open %s: %s", c->want.lib_dir, strerror(errno));
-    if (rows)
+    if (!flags.quiet && !flags.json)
         printf(row, "NAME", "STATUS", "PID", "ADDRESS", "STARTED", "CPU", "MEMORY", "MAX", "PIDS",
                "MAX", "COMMAND");
     for (int i = 0; i < count; free(names[i++])) {
         if (!find_container(c, names[i]->d_name)) continue; /* gone meanwhile */
-        if (flags.quiet) puts(c->want.name);
-        if (rows)
+        if (flags.quiet)
+            puts(c->want.name);
+        else if (flags.json)
+            fputs(before, stdout), print_json(c);
+        else
             printf(row, c->want.name, describe(&c->made), show(c, "pid"), show(c, "address"),
                    show(c, "started"), show(c, "cpu"), show(c, "memory"), show(c, "memory_max"),
                    show(c, "pids"), show(c, "pids_max"), c->made.command);
-        if (json) fputs(separator, stdout), print_json(c);
-        separator = ",\n ";
+        before = ",\n ";
         close_container(c);
     }
-    if (json) puts(*separator == '[' ? "[]" : "]");
+    if (flags.json && !flags.quiet) puts(*before == '[' ? "[]" : "]");
     free(names);
     remove_set_aside(c);
     return 0;
-}
-
-/* Copy a file of the process's in /proc, indented, without the first words of each line. */
-static void show_file(const char *title, long long pid, const char *name, int skip) {
-    char line[4096];
-    FILE *f = fopen(keep("/proc/%lld/%s", pid, name), "re");
-    puts(title);
-    while (f && fgets(line, sizeof line, f)) {
-        const char *at = line;
-        for (int i = 0; i < skip && strchr(at, ' '); i++) at = strchr(at, ' ') + 1;
-        line[strcspn(line, "\n")] = '\0';
-        make_printable(line); /* the container has chosen some of it */
-        printf("  %s\n", at + strspn(at, " "));
-    }
-    if (f) fclose(f);
 }
 
 /* The namespaces of the host and of the container: numbers that differ are walls. */
@@ -2711,37 +2674,16 @@ static void show_namespaces(long long pid) {
     }
 }
 
-/* A picture of the cables from the bridge to the container and to the others there. */
-static void show_network(struct container *c) {
-    struct dirent **names = NULL;
-    struct made o;
-    const int count = scandir(c->want.lib_dir, &names, is_container, alphasort);
-    puts(c->made.address[0] ? "network" : "network\n  lo only");
-    for (int i = 0; i < count; free(names[i++]))
-        if (c->made.address[0] && read_state(&o, c->lib_fd, names[i]->d_name) == 0 && runs(&o) &&
-            o.address[0] && strcmp(o.bridge, c->made.bridge) == 0)
-            printf("  host %s (%s/%lld) --- ve%08llx === eth0 (%s/%lld) %s\n", o.bridge, o.gateway,
-                   o.prefix, o.pid, o.address, o.prefix, names[i]->d_name);
-    free(names);
-}
-
-/* inspect: all that can be seen from outside, or one value, for scripts. */
+/* inspect: all that is known, or one value, for scripts. */
 static int inspect(struct container *c, char **argv) {
-    static const char *const keys[] = {"name", "status", "rootfs", "layer", "command"};
     need_container(c, argv[0], false);
     const char *value = argv[1] ? show(c, argv[1]) : "";
     if (!value) die("inspect: there is no '%s': try pid, address, status, layer, ...", argv[1]);
     if (argv[1]) return puts(value), 0;
-    for (size_t i = 0; i < COUNT(keys); i++) printf("%-11s %s\n", keys[i], show(c, keys[i]));
-    if (c->pid_fd < 0) return 0;
-    printf("pid         %lld on the host, 1 inside\n", c->made.pid);
-    show_namespaces(c->made.pid);
-    show_file("user ids    (inside, on the host, how many)", c->made.pid, "uid_map", 0);
-    show_file("mounts      (place, options, type, source)", c->made.pid, "mountinfo", 4);
-    puts("limits and use");
+    printf("%-13s %s\n%-13s %s\n", "name", c->want.name, "layer", show(c, "layer"));
     for (const struct field *f = fields; f < fields + COUNT(fields); f++)
-        if (f->file) printf("  %-13s %s\n", f->key, show(c, f->key));
-    show_network(c);
+        printf("%-13s %s\n", f->key, show(c, f->key));
+    if (c->pid_fd >= 0) show_namespaces(c->made.pid);
     return 0;
 }
 
@@ -2819,9 +2761,9 @@ static int update(struct container *c, char **argv) {
     need_container(c, argv[0], true);
     const struct setting *memory = &c->want.settings[1];
     const long long used = read_use(c, "memory.current", NULL);
+    const long long most = memory->asked ? atoll(memory->value) : 0; /* 0: max */
     int count = 0;
-    if (memory->asked && isdigit((unsigned char)*memory->value) && used > atoll(memory->value) &&
-        !flags.force)
+    if (most && used > most && !flags.force)
         die("%s uses %lld bytes, more than %s: it might be killed; --force does it anyway",
             c->want.name, used, memory->value);
     for (const struct setting *s = c->want.settings; s->file; s++) {
@@ -3423,19 +3365,22 @@ static void check_address(struct wanted *w) {
     if (!(r.ifr_flags & IFF_UP)) die("bridge %s is down: run `sudo " ENV_SH " set`", w->bridge);
     const uint32_t own = answers[0], mask = answers[1], a = ntohl(address.s_addr);
     w->prefix = __builtin_popcount(mask);
-    inet_ntop(AF_INET, &(struct in_addr){htonl(own)}, w->gateway, sizeof w->gateway);
-    if (chosen && ((a ^ own) & mask || a == own || (a & ~mask) == 0 || (a | mask) == ~0U))
-        die("address %s is not in the bridge's network %s/%lld, or is its gateway or broadcast",
+    w->gateway = keep("%s", inet_ntoa((struct in_addr){htonl(own)}));
+    w->first = (own & mask) + 1;
+    w->last = (own | ~mask) - 1;
+    if (!chosen) return;
+    if (a < w->first || a > w->last || a == own)
+        die("address %s is not in the bridge's network %s/%d, or is its gateway or broadcast",
             w->address, w->gateway, w->prefix);
+    w->first = w->last = a;
 }
 
 /* Why there can be no user namespace; NULL: there can. Idmapped mounts are needed, and not every
- * kernel and file system has them; and the files of an earlier run would be somebody else's. */
+ * kernel and file system has them. */
 static const char *without_users(const struct wanted *w) {
     static const unsigned plain[] = {V9FS_MAGIC, NFS_SUPER_MAGIC, OVERLAYFS_SUPER_MAGIC,
                                      FUSE_SUPER_MAGIC};
     struct utsname u = {0};
-    struct made last;
     struct statfs f;
     int major = 0, minor = 0;
     if (uname(&u) < 0) die("uname: %s", strerror(errno));
@@ -3452,10 +3397,7 @@ static const char *without_users(const struct wanted *w) {
             if ((unsigned)f.f_type == plain[i])
                 return keep("%s is on 9p, NFS, overlay or FUSE and cannot be mapped", m->source);
     }
-    const char *dir = keep("%s/%s", w->lib_dir, w->name);
-    const bool before = read_state(&last, AT_FDCWD, dir) == 0 && last.rootfs[0] && !last.users &&
-                        access(keep("%s/upper", dir), F_OK) == 0;
-    return before ? keep("%s was made so (until delete)", dir) : NULL;
+    return NULL;
 }
 
 /* Before anything is made it is decided whether there is a user namespace: once decided, it is had

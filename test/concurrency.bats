@@ -105,7 +105,7 @@ STAY='trap "exit 0" TERM; echo up; sleep 1000 & wait'
     wait_until 60 ended_are 1
     wait_until 60 up_are 1
     kill -TERM "${pids[@]}" 2>/dev/null || : # one of them is gone
-    harvest 'address 192.168.1.2 is in use by container c[12]'
+    harvest 'address 192.168.1.2 is in use: see container_engine list'
     ((won == 1 && lost == 1))
   done
 }

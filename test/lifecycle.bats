@@ -222,21 +222,18 @@ shows_namespaces() { # PID
   done
 }
 
-# The process's number in its own namespace.
-innermost() { # PID
-  awk '/^NSpid:/ { print $NF }' "/proc/$1/status"
-}
-
-@test "lifecycle: inspect shows the namespaces, the pids and the user ids that /proc has" {
+@test "lifecycle: inspect shows the namespaces, the pid and the user ids that /proc has" {
   local rootfs pid inside outside count
   for rootfs in "${BOTH[@]}"; do
     up "$rootfs" c1 none
     pid=$(init_pid c1)
     try -0 ce inspect c1
     shows_namespaces "$pid"
-    [[ $(grep '^pid ' <<<"$output") == *" $pid "*" $(innermost "$pid") "* ]]
+    grep -Ex "pid +$pid" <<<"$output"
     read -r inside outside count <"/proc/$pid/uid_map"
-    grep -Ex " *$inside +$outside +$count" <<<"$output"
+    ((inside == 0 && count == 65536))
+    grep -Ex 'users +1' <<<"$output"
+    grep -Ex "base +$outside" <<<"$output"
     [[ $(line_with rootfs) == *" $rootfs" ]]
     try -0 ce delete -f c1
   done
@@ -247,72 +244,7 @@ innermost() { # PID
   try -0 ce inspect c1
   shows_namespaces "$(init_pid c1)"
   [[ $(line_with 'user:[') != *own* ]]
-  grep -E ' *0 +0 +4294967295' <<<"$output"
-}
-
-@test "lifecycle: inspect shows every mount of the container" {
-  local rootfs place type count
-  mkdir "$BATS_TEST_TMPDIR/volume"
-  for rootfs in "${BOTH[@]}"; do
-    up "$rootfs" c1 none -v "$BATS_TEST_TMPDIR/volume:/some/volume:ro"
-    try -0 ce inspect c1
-    count=0
-    while read -r place type; do
-      grep -E "^ *$place .* $type( |$)" <<<"$output"
-      ((count += 1))
-    done < <(sed -E 's/^([^ ]+ ){4}([^ ]+) .* - ([^ ]+) .*/\2 \3/' "/proc/$(init_pid c1)/mountinfo")
-    ((count > 15))
-    [[ $(line_with /some/volume) == *ro,* ]]
-    try -0 ce delete -f c1
-  done
-}
-
-# The host's end of the cable whose other end is NAME's eth0.
-veth_of() { # NAME
-  local index
-  index=$(lab ip netns exec "$1" ip -j link show eth0 | jq '.[0].link_index')
-  lab ip -j link | jq -r ".[] | select(.ifindex == $index) | .ifname"
-}
-
-address_of() { # JSON of ip addr
-  jq -r '.[0].addr_info[] | select(.family == "inet") | "\(.local)/\(.prefixlen)"'
-}
-
-@test "lifecycle: inspect draws the network that ip has: bridge, veth, eth0, and the peers" {
-  local name line address
-  lab ip link add br-x type bridge
-  lab ip addr add 10.5.0.1/16 dev br-x
-  lab ip link set br-x up
-  up "$ALPINE" c1 192.168.1.2
-  up "$HOST_ROOTFS" c2 192.168.1.3
-  up "$ALPINE" c3 192.168.1.4
-  up "$ALPINE" other 10.5.0.2 --bridge br-x
-  up "$ALPINE" lonely none
-  try -0 ce inspect c1
-  line=$(line_with "$(veth_of c1)")
-  [[ $line == *cebr0*"$(lab ip -j addr show cebr0 | address_of)"*"$(veth_of c1)"*eth0* ]]
-  [[ $line == *"$(lab ip netns exec c1 ip -j addr show eth0 | address_of)"* ]]
-  for name in c2 c3; do
-    address=$(lab ip netns exec "$name" ip -j addr show eth0 | address_of)
-    line=$(line_with "$(veth_of "$name")")
-    [[ $line == *eth0*"${address%/*}"*"$name"* ]]
-  done
-  [[ $output != *other* && $output != *br-x* && $output != *lonely* ]]
-  ce delete -f other
-  lab ip link del br-x
-}
-
-@test "lifecycle: inspect shows no control character that somebody put into a mount's place" {
-  up "$ALPINE" c1 none -v "$BATS_TEST_TMPDIR:/tmp/x"$'\e]0;title\a'
-  try -0 ce inspect c1
-  [[ $output == *'/tmp/x?]0;title?'* && $output != *$'\e'* ]]
-}
-
-@test "lifecycle: inspect of a container without a network draws none" {
-  up "$ALPINE" c2 192.168.1.2
-  up "$ALPINE" c1 none
-  try -0 ce inspect c1
-  [[ $output == *$'\nnetwork\n  lo only' ]]
+  grep -Ex 'users +0' <<<"$output"
 }
 
 @test "lifecycle: inspect of one that ended says how, and what there is" {

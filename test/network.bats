@@ -178,10 +178,10 @@ time.sleep(1000)' "$dir/socket"
   refuses network ce "$ALPINE" c1 192.168.1.0 true
 }
 
-@test "network: an address that another container has is refused, with its name" {
+@test "network: an address that another container has is refused, and where to look is said" {
   start_idle c1 192.168.1.2
-  refuses c1 ce "$ALPINE" c2 192.168.1.2 true
-  [[ $stderr == *' is in use by container c1' ]] # and no reason of something else behind it
+  refuses 'address 192.168.1.2 is in use' ce "$ALPINE" c2 192.168.1.2 true
+  [[ $stderr == *'see container_engine list' ]] # and no reason of something else behind it
   try -0 lab ping -c 1 -W 5 192.168.1.2
   kill -TERM "$pid"
   ended "$pid"
