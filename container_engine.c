@@ -144,6 +144,7 @@ enum {
     ID_RANGES = 19514,    /* ranges of so many */
     CPU_PERIOD = 100000,  /* microseconds, the kernel's default */
     WAIT_SECONDS = 10,    /* for a lock, for ip(8), from TERM to KILL: as long as docker waits */
+    NAME_LENGTH = 64,     /* of a host name, too: the kernel's limit */
     RECORD = 8192,        /* bytes of struct made in a state file */
     LOG_BYTES = 1 << 20,  /* of a detached container's output; one older file is kept */
     TALK_FD = 3,          /* the only descriptor besides 0, 1, 2 that lives until exec */
@@ -2499,28 +2500,23 @@ static int find_word(const char *words, const char *word,
 /* Digits only: no sign, no blanks, no leading zeros. */
 static long long parse_whole(const char *what, const char *text, long long high) {
     const size_t digits = strspn(text, "0123456789");
-    errno = 0;
-    const long long n = strtoll(text, NULL, 10);
-    if (digits == 0 || text[digits] || (text[0] == '0' && digits > 1) || errno || n > high)
+    const long long n = strtoll(text, NULL, 10); /* of too many digits the highest there is */
+    if (digits == 0 || text[digits] || (text[0] == '0' && digits > 1) || n > high)
         die("%s '%s': a whole number from 0 to %lld is needed", what, text, high);
     return n;
 }
 
 /* A name becomes a directory, a cgroup and a line of a list, so little is allowed in it. */
-static bool is_name(const char *text) {
+static bool is_name(const char *text, size_t most) {
     const size_t n =
         strspn(text, "_.-+abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789");
-    return n > 0 && n <= 64 && text[n] == '\0' && !strchr("_.-+", text[0]);
+    return n > 0 && n <= most && text[n] == '\0' && !strchr("_.-+", text[0]);
 }
 
-static int is_container(const struct dirent *e) {
-    return is_name(e->d_name) && (e->d_type == DT_DIR || e->d_type == DT_UNKNOWN);
-}
-
-static void check_name(const char *what, const char *text) {
-    if (!is_name(text))
-        die("%s '%s': 1 to 64 letters, digits, '_', '.', '-' are needed, a letter or digit first%s",
-            what, text, text[0] == '-' ? "; options come before <rootfs>" : "");
+static void check_name(const char *what, const char *text, size_t most) {
+    if (!is_name(text, most))
+        die("%s '%s': needs 1 to %zu letters, digits, '_', '.', '-', a letter or digit first%s",
+            what, text, most, text[0] == '-' ? "; options come before <rootfs>" : "");
 }
 
 static const char *describe(const struct made *m) {
@@ -2529,15 +2525,11 @@ static const char *describe(const struct made *m) {
     return keep("exited (%lld)", m->status < 0 ? 128LL + SIGKILL : m->status);
 }
 
-static void need_lock(struct container *c) {
-    if (lock_host(c) < 0) die("%s", c->report.why);
-}
-
 /* What there is of a container: its state, and while it runs its first process and its cgroup.
  * False: there is none. */
 static bool find_container(struct container *c, const char *name) {
-    check_name("name", name);
-    need_lock(c);
+    check_name("name", name, NAME_LENGTH);
+    if (lock_host(c) < 0) die("%s", c->report.why);
     sweep(c, name);
     unlock_host(c);
     c->want.name = name;
@@ -2558,13 +2550,15 @@ static void close_container(struct container *c) {
     for (size_t i = 0; i < COUNT(fds); i++) close_fd(fds[i]);
 }
 
-/* The container that a command is about: it must be there, and run where that is asked for. */
-static void need_container(struct container *c, const char *name, bool running) {
+/* The container that a command is about: it must be there, and run where that is needed. */
+enum need { NONE, THERE, RUNS };
+static void need_container(struct container *c, const char *name, enum need need) {
     if (!find_container(c, name))
         die("there is no container named %s: it does not exist; see container_engine list", name);
     if ((c->pid_fd < 0 || c->cgroup_fd < 0) && runs(&c->made))
         die("container %s: %s", name, strerror(errno));
-    if (running && c->pid_fd < 0) die("container not running: %s is %s", name, describe(&c->made));
+    if (need == RUNS && c->pid_fd < 0)
+        die("container not running: %s is %s", name, describe(&c->made));
 }
 
 /* ---- list and inspect -------------------------------------------------------------------- */
@@ -2637,13 +2631,14 @@ static int list(struct container *c, char **argv) {
     struct dirent **names = NULL;
     const char *before = "[";
     (void)argv;
-    const int count = scandir(c->want.lib_dir, &names, is_container, alphasort);
+    const int count = scandir(c->want.lib_dir, &names, NULL, alphasort);
     if (count < 0 && errno != ENOENT) die("open %s: %s", c->want.lib_dir, strerror(errno));
     if (!flags.quiet && !flags.json)
         printf(row, "NAME", "STATUS", "PID", "ADDRESS", "STARTED", "CPU", "MEMORY", "MAX", "PIDS",
                "MAX", "COMMAND");
     for (int i = 0; i < count; free(names[i++])) {
-        if (!find_container(c, names[i]->d_name)) continue; /* gone meanwhile */
+        if (!is_name(names[i]->d_name, NAME_LENGTH) || !find_container(c, names[i]->d_name))
+            continue; /* none, or gone meanwhile */
         if (flags.quiet)
             puts(c->want.name);
         else if (flags.json)
@@ -2676,7 +2671,6 @@ static void show_namespaces(long long pid) {
 
 /* inspect: all that is known, or one value, for scripts. */
 static int inspect(struct container *c, char **argv) {
-    need_container(c, argv[0], false);
     const char *value = argv[1] ? show(c, argv[1]) : "";
     if (!value) die("inspect: there is no '%s': try pid, address, status, layer, ...", argv[1]);
     if (argv[1]) return puts(value), 0;
@@ -2694,27 +2688,25 @@ static int inspect(struct container *c, char **argv) {
  * processes could reach into it, which still knows the host (CVE-2016-9962). setns(2) */
 static int enter(struct container *c) {
     char text[PATH_MAX], *at;
-    int all = 0;
+    uint64_t others = 0;
     c->join_fd = c->pid_fd;
     c->pid_fd = -1; /* no child of ours yet, and that one is not ours to end */
     close_fd(&c->dir_fd);
-    for (size_t i = 0; i < COUNT(namespaces); i++) all |= (int)namespaces[i].flag;
+    for (size_t i = 0; i < COUNT(namespaces); i++) others |= namespaces[i].flag;
+    others &= ~(uint64_t)CLONE_NEWUSER;
     /* The first process may be in a cgroup below: systemd leaves its own, to switch controllers on
      * there, and then the kernel lets nobody in. Where it is we can be, too. */
     const char *file = keep("/proc/%lld/cgroup", c->made.pid);
-    const char *own = c->made.cgroup + strlen(cgroup_mount());
-    if (read_file(AT_FDCWD, file, text, sizeof text) > 0 &&
-        (at = strstr(text, "0::")) != NULL && /* version 2's line */
-        (at = strstr(at, own)) != NULL) {
-        const char *path = keep("%s%.*s", cgroup_mount(), (int)strcspn(at, "\n"), at);
+    const char *line = keep("0::%s", c->made.cgroup + strlen(cgroup_mount())); /* version 2's */
+    if (read_file(AT_FDCWD, file, text, sizeof text) > 0 && (at = strstr(text, line)) != NULL) {
+        const char *path = keep("%s%.*s", cgroup_mount(), (int)strcspn(at, "\n") - 3, at + 3);
         close_fd(&c->cgroup_fd);
         c->cgroup_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         if (c->cgroup_fd < 0) return fail(c, "open %s", path);
     }
     if (did(c, prctl(PR_SET_DUMPABLE, 0), "prctl PR_SET_DUMPABLE 0") < 0) return -1;
-    if (did(c, setns(c->join_fd, all & ~CLONE_NEWUSER), "setns %s: those of %s",
-            names_of((uint64_t)all & ~(uint64_t)CLONE_NEWUSER), c->want.name) < 0)
-        return -1;
+    const int joined = setns(c->join_fd, (int)others);
+    if (did(c, joined, "setns %s: those of %s", names_of(others), c->want.name) < 0) return -1;
     return c->want.chroot ? did(c, chroot("/tmp"), "chroot /tmp") : 0; /* --without pivot */
 }
 
@@ -2756,22 +2748,16 @@ static const struct step exec_child_steps[] = {
 };
 /* clang-format on */
 
-/* update: the kernel puts new limits in force at once. */
+/* update: the kernel puts new limits in force at once, and kills where less memory is left than is
+ * used. */
 static int update(struct container *c, char **argv) {
-    need_container(c, argv[0], true);
-    const struct setting *memory = &c->want.settings[1];
-    const long long used = read_use(c, "memory.current", NULL);
-    const long long most = memory->asked ? atoll(memory->value) : 0; /* 0: max */
     int count = 0;
-    if (most && used > most && !flags.force)
-        die("%s uses %lld bytes, more than %s: it might be killed; --force does it anyway",
-            c->want.name, used, memory->value);
     for (const struct setting *s = c->want.settings; s->file; s++) {
         count += s->asked;
         if (s->asked && write_file(c->cgroup_fd, s->file, s->value) < 0)
             die("cannot write %s: %s; see " ENV_SH " check", s->file, strerror(errno));
     }
-    if (!count) die("update: --cpus, --memory or --pids is needed");
+    if (!count) die("update %s: --cpus, --memory or --pids is needed", argv[0]);
     return 0;
 }
 
@@ -2795,14 +2781,13 @@ static void kill_and_wait(struct container *c) {
 }
 
 static int stop(struct container *c, char **argv) {
-    need_container(c, argv[0], true);
     if (!handles_signal(c->made.pid, SIGTERM))
         warn("%s: its first process has no handler for TERM, so it is killed", c->want.name);
     else if (sys_pidfd_send_signal(c->pid_fd, SIGTERM) == 0 &&
              !wait_gone(c, flags.seconds, flags.seconds > 1))
         warn("%s: still there %lld s after TERM, so it is killed", c->want.name, flags.seconds);
     kill_and_wait(c);
-    puts(c->want.name);
+    puts(argv[0]);
     return 0;
 }
 
@@ -2834,7 +2819,7 @@ static int find_processes(const char *path, const struct stat *s, int type, stru
 /* kill: the first process gets the signal; with --all every one. */
 static int send_signal(struct container *c, char **argv) {
     const int asked = argv[1] ? parse_signal(argv[1]) : 0;
-    need_container(c, argv[0], !flags.all);
+    need_container(c, argv[0], flags.all ? THERE : RUNS);
     const int number = asked ? asked : c->made.bundle[0] ? SIGTERM : SIGKILL; /* OCI: TERM */
     if (flags.all) nftw(c->made.cgroup, find_processes, 16, FTW_PHYS);
     for (const pid_t *pid = processes; *pid; pid++) kill(*pid, number);
@@ -2850,7 +2835,7 @@ static int delete_own(struct container *c) {
         die("container %s is running: stop it first, or use delete -f", c->want.name);
     kill_and_wait(c);
     close_fd(&c->dir_fd); /* and our lock with it */
-    need_lock(c);
+    if (lock_host(c) < 0) die("%s", c->report.why);
     sweep(c, c->want.name); /* if its engine was killed meanwhile */
     if (read_state(&now, c->lib_fd, c->want.name) == 0 && now.engine != c->made.engine &&
         has_engine(&now))
@@ -2865,12 +2850,11 @@ static int delete_own(struct container *c) {
 /* logs: what one with -d has said, all or the last lines, and with -f until its engine has ended.
  * tail(1) follows the newer file when it is full and another one takes its place. */
 static int logs(struct container *c, char **argv) {
-    need_container(c, argv[0], false);
     const long long engine = has_engine(&c->made) ? c->made.engine : INT_MAX;
     char *count = flags.lines < 0 ? "+1" : keep("%lld", flags.lines), *pid = keep("%lld", engine),
          *tail[] = {"tail", "-n", count, "--pid", pid, flags.follow ? "-F" : "--", "log", NULL};
     if (faccessat(c->dir_fd, "log", F_OK, 0) < 0 || fchdir(c->dir_fd) < 0)
-        die("container %s has no log: it was started without -d", c->want.name);
+        die("container %s has no log: it was started without -d", argv[0]);
     dup2(open("/dev/null", O_WRONLY | O_CLOEXEC), STDERR_FILENO); /* it speaks of what it follows */
     if (flags.lines < 0 && fork() == 0) execlp("cat", "cat", "log.1", NULL);
     wait(NULL);
@@ -3011,10 +2995,8 @@ static const struct option {
      "or with K, M, G (default 50M; no swap)", take_limit},
     {"--pids --pids-limit", "N|max", "run update", &it.want.settings[2],
      "processes and threads (default 64)", take_limit},
-    {"-e --env", "KEY=VALUE", "run exec", it.want.environment, "set an environment variable",
-     take_variable},
-    {"-w --workdir --chdir --cwd", "DIR", "run exec", &it.want.cwd, "start in DIR",
-     take_directory},
+    {"-e --env", "KEY=VALUE", "run exec", it.want.environment, "set a variable", take_variable},
+    {"-w --workdir --chdir --cwd", "DIR", "run exec", &it.want.cwd, "start in DIR", take_directory},
     {"-u --user", "USER[:GROUP]", "run exec", &it.want, "as whom: numbers or names", take_user},
     {"-v --volume", "HOST:CONTAINER[:ro]", "run", &it.want.mounts[1],
      "show a host's file or directory", take_volume},
@@ -3025,8 +3007,7 @@ static const struct option {
     {"--rm", NULL, "run", &it.want.remove, "delete the container's layer when it ends"},
     {"--read-only", NULL, "run", &it.want.read_only, "nothing can be written but volumes"},
     {"--write-through", NULL, "run", &it.want.write_through, "write to <rootfs>, not a layer"},
-    {"--userns", "on|off", "run", &it.want.users,
-     "map root to an unprivileged user (default: on if possible)"},
+    {"--userns", "on|off", "run", &it.want.users, "root inside is nobody outside (if possible)"},
     {"--cap-add", "CAP", "run", it.want.capabilities, "one more, or ALL", take_capability},
     {"--cap-drop", "CAP", "run", it.want.capabilities, "one less; order counts", take_capability},
     {"--seccomp", "on|off", "run", &flags.filter, "filter system calls (else on)"},
@@ -3041,7 +3022,7 @@ static const struct option {
     {"-n --tail", "LINES", "logs", &flags.lines, "only the last ones", take_whole},
     {"-f --follow", NULL, "logs", &flags.follow, "go on until the container ends"},
     {"-t --time", "SECONDS", "stop", &flags.seconds, "from TERM to KILL (else 10)", take_whole},
-    {"-f --force", NULL, "delete update", &flags.force, "even if it runs; even below its use"},
+    {"-f --force", NULL, "delete", &flags.force, "even if it runs"},
     /* OCI */
     {"--root", "DIR", "global", &it.want.lib_dir}, {"--log", "FILE", "global", &flags.log},
     {"--log-format", "json|text", "global", &flags.json_log},
@@ -3090,30 +3071,30 @@ static typeof(list) run, oci_create, oci_start, oci_state, oci_ps,
     oci_delete, oci_run, oci_exec, freeze, oci_features, oci_spec;
 static void open_oci_files(void);
 
-/* A command: its name, other words for it, what follows it, its line in --help, and how many words
- * it takes at least and at most. each: it runs once for each of them. */
+/* A command: its name, other words for it, what follows it (NAME...: it runs once for each), its
+ * line in --help, how many words it takes at least and at most, and what the first one names. */
 static const struct command {
     const char *name, *also, *words, *help;
     int low, high;
-    bool each;
+    enum need need;
     int (*run)(struct container *c, char **argv);
 } commands[] = {
-    {"list", "ls", "", "containers, and what they use (also: ls, ps)", 0, 0, false, list},
-    {"inspect", "", "NAME [KEY]", "all, or one value: inspect c1 address", 1, 2, false, inspect},
-    {"exec", "", "NAME [command...]", "another program: exec -u 5 c1 ps", 1, MANY, false, oci_exec},
-    {"start", "", "NAME [command...]", "one that ended, as before", 1, MANY, false, oci_start},
-    {"logs", "", "NAME", "what one with -d has said: logs -f -n 10 c1", 1, 1, false, logs},
-    {"update", "", "NAME", "other limits at once: update --memory 1G c1", 1, 1, false, update},
-    {"stop", "", "NAME...", "TERM, and KILL after a while: stop -t 1 c1 c2", 1, MANY, true, stop},
-    {"kill", "", "NAME [SIGNAL]", "KILL, or what you name: kill c1 HUP", 1, 2, false, send_signal},
-    {"delete", "rm", "NAME...", "the layer, too (also: rm): rm -f c1", 1, MANY, true, oci_delete},
+    {"list", "ls", "", "containers, and what they use (also: ls, ps)", 0, 0, NONE, list},
+    {"inspect", "", "NAME [KEY]", "all, or one value: inspect c1 address", 1, 2, THERE, inspect},
+    {"exec", "", "NAME [command...]", "another program: exec -u 5 c1 ps", 1, MANY, RUNS, oci_exec},
+    {"start", "", "NAME [command...]", "one that ended, as before", 1, MANY, THERE, oci_start},
+    {"logs", "", "NAME", "what one with -d has said: logs -f -n 10 c1", 1, 1, THERE, logs},
+    {"update", "", "NAME", "other limits at once: update --memory 1G c1", 1, 1, RUNS, update},
+    {"stop", "", "NAME...", "TERM, and KILL after a while: stop -t 1 c1 c2", 1, MANY, RUNS, stop},
+    {"kill", "", "NAME [SIGNAL]", "KILL, or what you name: kill c1 HUP", 1, 2, NONE, send_signal},
+    {"delete", "rm", "NAME...", "the layer, too (also: rm): rm -f c1", 1, MANY, NONE, oci_delete},
     /* OCI */
-    {"state", "", "ID", "", 1, 1, false, oci_state}, {"pause", "", "ID", "", 1, 1, false, freeze},
-    {"ps", "", "[ID]", "", 0, 1, false, oci_ps},
-    {"resume", "", "ID", "", 1, 1, false, freeze}, {"spec", "", "", "", 0, 0, false, oci_spec},
-    {"features", "", "", "", 0, 0, false, oci_features},
+    {"state", "", "ID", "", 1, 1, THERE, oci_state}, {"pause", "", "ID", "", 1, 1, RUNS, freeze},
+    {"ps", "", "[ID]", "", 0, 1, NONE, oci_ps}, {"resume", "", "ID", "", 1, 1, RUNS, freeze},
+    {"spec", "", "", "", 0, 0, NONE, oci_spec},
+    {"features", "", "", "", 0, 0, NONE, oci_features},
     /* The last, which is meant, too, when it is none of these words. */
-    {"run", "create", "<rootfs> <name> <ip>|auto|none [command...]", "", 3, MANY, false, run},
+    {"run", "create", "<rootfs> <name> <ip>|auto|none [command...]", "", 3, MANY, NONE, run},
 };
 /* clang-format on */
 
@@ -3193,14 +3174,12 @@ static const char *take_option(const char *command, const char *word, char ***ar
             hint(name, "unknown, or not for this command"), command);
     if (o->value && !value) value = *++*argv;
     if (o->value && !value) die("option %s: a value is needed, %s", name, o->value);
-    const char *second = o->value ? strchr(o->value, '|') : NULL; /* of two words */
-    const int choice = second && !o->take ? find_word(o->value, value, strncmp) : 0;
-    if (choice < 0)
-        die("%s '%s': %.*s or %s is needed", name, value, (int)(second - o->value), o->value,
-            second + 1);
+    const bool one_of_two = o->value && !o->take && strchr(o->value, '|');
+    const int choice = one_of_two ? find_word(o->value, value, strncmp) : 0;
+    if (choice < 0) die("%s '%s': %s is needed", name, value, o->value);
     if (o->take)
         o->take(name, value, o->to);
-    else if (second)
+    else if (one_of_two)
         *(int *)o->to = choice == 0;
     else if (o->value)
         *(const char **)o->to = value;
@@ -3225,10 +3204,13 @@ static char **take_options(const char *command, char **argv) {
 static void set_defaults(struct container *c) {
     struct wanted *w = &c->want;
     const char *lib_dir = w->lib_dir ? w->lib_dir : LIB_DIR; /* what --root said stays */
-    *w = (struct wanted){.lib_dir = lib_dir, .bridge = "cebr0", .cwd = "/", .umask = 022};
-    w->users = AUTO;
-    w->no_new_privileges = true;
-    w->capabilities[BOUNDING] = default_capabilities;
+    *w = (struct wanted){.lib_dir = lib_dir,
+                         .bridge = "cebr0",
+                         .cwd = "/",
+                         .umask = 022,
+                         .users = AUTO,
+                         .no_new_privileges = true,
+                         .capabilities = {[BOUNDING] = default_capabilities}};
     memcpy(&w->mounts[1], default_mounts, sizeof default_mounts);
     memcpy(w->masked, default_masked, sizeof default_masked);
     const long processors = sysconf(_SC_NPROCESSORS_CONF);
@@ -3265,12 +3247,9 @@ static void take_words(struct container *c, char **argv) {
     if (!w->name || !*argv || !**argv)
         die("an address is missing: <rootfs> <name> <ip>|auto|none is needed; see --help");
     if (!w->hostname) w->hostname = w->name;
-    check_name("name", w->name);
-    check_name("--hostname", w->hostname);
-    check_name("--bridge", w->bridge);
-    if (strlen(w->bridge) >= IF_NAMESIZE) /* the kernel would be asked for a shorter one */
-        die("--bridge '%s': an interface's name has at most %d letters", w->bridge,
-            IF_NAMESIZE - 1);
+    check_name("name", w->name, NAME_LENGTH);
+    check_name("--hostname", w->hostname, NAME_LENGTH);
+    check_name("--bridge", w->bridge, IF_NAMESIZE - 1); /* else we would ask for a shorter one */
     w->address = strcmp(*argv, "none") == 0 ? "" : *argv;
     w->argv = argv + 1;
     w->cgroup = keep("container_engine/%s", w->name);
@@ -3559,13 +3538,15 @@ int main(int argc, char **argv) {
     check_words(command, words);
     if (geteuid() != 0) die("must be run as root: sudo container_engine ...");
     if (setenv("PATH", STANDARD_PATH, 1) < 0) die("setenv: %s", strerror(errno));
+    const bool each = strcmp(command->words, "NAME...") == 0;
     int status = 0, failed = 0;
-    for (; command->each && *words; words++) { /* one that fails does not keep the others from it */
+    for (; each && *words; words++) { /* one that fails does not keep the others from it */
         const pid_t pid = fork();
         if (pid == 0) break; /* to do this one */
         if (pid < 0 || waitpid(pid, &status, 0) < 0 || status != 0) failed = ENGINE_FAILED;
     }
-    if (command->each && !*words) return failed;
+    if (each && !*words) return failed;
+    if (command->need) need_container(c, words[0], command->need);
     status = command->run(c, words);
     close_container(c);
     close_fd(&c->lib_fd);
@@ -4756,9 +4737,9 @@ static const struct step create_steps[] = {
  * and whoever made it does not know of it any more. */
 static int oci_create(struct container *c, char **argv) {
     struct stat s;
-    check_name("ID", argv[0]);
+    check_name("ID", argv[0], NAME_LENGTH);
     c->want.name = argv[0];
-    need_lock(c);
+    if (lock_host(c) < 0) die("%s", c->report.why);
     const bool there = read_state(&c->made, c->lib_fd, argv[0]) == 0;
     c->swept = there && strcmp(c->made.boot, this_boot()) != 0 && c->made.remove; /* before boot */
     if (c->swept) set_aside(c);
@@ -4808,14 +4789,13 @@ static int start_created(struct container *c) {
 }
 
 static int oci_start(struct container *c, char **argv) {
-    need_container(c, argv[0], false);
     if (!load_bundle(c)) return start(c, argv);
     if (argv[1]) die("start: %s: its command is in its bundle's config.json", argv[0]);
     return start_created(c);
 }
 
 static int oci_state(struct container *c, char **argv) {
-    need_container(c, argv[0], false);
+    (void)argv;
     load_bundle(c);
     fputs(state_text(c, oci_status(c)), stdout);
     return 0;
@@ -4833,7 +4813,7 @@ static void remove_bundle(struct container *c) {
 static int oci_delete(struct container *c, char **argv) {
     struct made now;
     if (!flags.force)
-        need_container(c, argv[0], false);
+        need_container(c, argv[0], THERE);
     else if (!find_container(c, argv[0])) /* as runc: after a create that failed nothing is left */
         return remove_set_aside(c) < 0 ? (warn("%s", c->report.why), ENGINE_FAILED) : 0;
     if (!load_bundle(c)) return delete_own(c);
@@ -4864,7 +4844,7 @@ static int oci_run(struct container *c, char **argv) {
 static int oci_ps(struct container *c, char **argv) {
     if (!argv[0] && flags.json_ps) die("option --format: %s", hint("--format", ""));
     if (!argv[0]) return list(c, argv);
-    need_container(c, argv[0], true);
+    need_container(c, argv[0], RUNS);
     fputs(flags.json_ps ? "[" : "PID\n", stdout);
     nftw(c->made.cgroup, find_processes, 16, FTW_PHYS);
     for (const pid_t *pid = processes; *pid; pid++)
@@ -4877,7 +4857,6 @@ static int oci_ps(struct container *c, char **argv) {
 static int freeze(struct container *c, char **argv) {
     const char *value = strcmp(flags.verb, "pause") == 0 ? "1" : "0";
     char text[64] = "";
-    need_container(c, argv[0], true);
     if (!c->made.bundle[0]) die("container %s has no bundle: %s", argv[0], hint("pause", ""));
     if (write_file(c->cgroup_fd, "cgroup.freeze", value) < 0)
         die("cgroup.freeze: %s", strerror(errno));
@@ -4888,11 +4867,10 @@ static int freeze(struct container *c, char **argv) {
     die("container %s does not freeze", argv[0]);
 }
 
-/* update --resources: limits as config.json has them; the manager need not be warned. */
+/* update --resources: limits as config.json has them. */
 static void take_resources(const char *option, const char *value, void *to) {
     (void)option, (void)to;
     load_keys(load_json(value), "linux.resources");
-    flags.force = true;
 }
 
 /* exec: as ours, with what the file says instead of options. */
@@ -4901,7 +4879,6 @@ static int oci_exec(struct container *c, char **argv) {
     /* Once we have entered, these names would be those of files of the container's. tzset(3) */
     oci.log = flags.log ? fopen(flags.log, "ae") : NULL;
     tzset();
-    need_container(c, argv[0], true);
     if (!load_bundle(c) && (flags.process || flags.pid_file || flags.console_socket || w->detach))
         die("option -d, --process, --console-socket, --pid-file: container %s has no bundle",
             argv[0]);

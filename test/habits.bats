@@ -110,7 +110,7 @@ table() {
   125 | capabilities(7)     | run --cap-add NETADMIN @ c1 none true
   125 | --seccomp           | run --security-opt seccomp=unconfined @ c1 none true
   125 | --cap-add ALL       | run --privileged @ c1 none true
-  125 | on or off           | run --userns=host @ c1 none true
+  125 | 'host': on          | run --userns=host @ c1 none true
   125 | no ports            | run -p 8080:80 @ c1 auto
   125 | no ports            | run -P @ c1 auto
   125 | no ports            | run --publish 8080:80 @ c1 auto

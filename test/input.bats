@@ -131,7 +131,7 @@ each() { # STATUS WORD ARGUMENT... ::: VALUE...
   each 125 --memory update --memory @ c0 ::: '' -1 0 1e9 99999999999G 50X
   each 125 --pids update --pids @ c0 ::: '' -1 0 1e9 1.5
   bad 125 update update c0
-  bad 125 update update --force c0
+  bad 125 'option --force' update --force --memory 1G c0
 }
 
 @test "input: -t of stop, the signal of kill" {
