@@ -2697,9 +2697,11 @@ static int enter(struct container *c) {
     /* The first process may be in a cgroup below: systemd leaves its own, to switch controllers on
      * there, and then the kernel lets nobody in. Where it is we can be, too. */
     const char *file = keep("/proc/%lld/cgroup", c->made.pid);
-    const char *line = keep("0::%s", c->made.cgroup + strlen(cgroup_mount())); /* version 2's */
-    if (read_file(AT_FDCWD, file, text, sizeof text) > 0 && (at = strstr(text, line)) != NULL) {
-        const char *path = keep("%s%.*s", cgroup_mount(), (int)strcspn(at, "\n") - 3, at + 3);
+    const char *own = c->made.cgroup + strlen(cgroup_mount());
+    if (read_file(AT_FDCWD, file, text, sizeof text) > 0 &&
+        (at = strstr(text, "0::")) != NULL && /* version 2's line */
+        (at = strstr(at, own)) != NULL) {
+        const char *path = keep("%s%.*s", cgroup_mount(), (int)strcspn(at, "\n"), at);
         close_fd(&c->cgroup_fd);
         c->cgroup_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         if (c->cgroup_fd < 0) return fail(c, "open %s", path);
