@@ -299,9 +299,8 @@ struct wanted {
     mode_t umask;
     struct rule *rules; /* the filter of system calls; NULL: none */
     size_t rule_count;
-    uint32_t otherwise;    /* what the filter says where no rule fits */
-    int last_call;         /* calls above this one do not exist, it says */
-    unsigned filter_flags; /* SECCOMP_FILTER_FLAG_* */
+    uint32_t otherwise; /* what the filter says where no rule fits */
+    int last_call;      /* calls above this one do not exist, it says */
     int oom_score;
     enum { OFF, ON, AUTO } users; /* a user namespace; AUTO is decided before the first step */
     bool write_through, read_only, remove, detach, terminal, no_new_privileges, chroot, keep_files;
@@ -1959,7 +1958,7 @@ static int filter_calls(struct container *c) {
     emit(&f, RETURN, w->otherwise, 0, 0);
     const struct sock_fprog program = {(unsigned short)f.count, f.code};
     if (f.count == BPF_MAXINSNS) refuse(c, "the filter is too long"), give_up(c);
-    must(c, syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, w->filter_flags, &program),
+    must(c, syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program),
          "seccomp SET_MODE_FILTER, %u instructions", f.count);
     return 0;
 }
@@ -2400,7 +2399,9 @@ static int remove_set_aside(struct container *c) {
 
 /* Where an engine was killed, walk the way back that it could not walk: its state has no status,
  * and nobody holds the lock of its directory. Under the host's lock, so what is to be removed is
- * only set aside. (One with a bundle has no engine: see Part V.) */
+ * only set aside. (One with a bundle has no engine: it is
+ * in the way only when it is from before the last boot, for then nothing of it is left but that.)
+ */
 static void sweep(struct container *c, const char *name) {
     static struct container left; /* large */
     struct made m;
@@ -2408,8 +2409,9 @@ static void sweep(struct container *c, const char *name) {
     const bool alone = fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0;
     const bool known = alone && read_state(&m, c->lib_fd, name) == 0;
     if (alone && !known) unlinkat(c->lib_fd, name, AT_REMOVEDIR); /* claimed, and no more: empty */
-    const bool ours = strcmp(c->want.lib_dir, LIB_DIR) == 0;      /* no copy, below a --root */
-    if (known && m.status < 0 && !m.bundle[0] && ours) {
+    bool due = strcmp(c->want.lib_dir, LIB_DIR) == 0;             /* no copy, below a --root */
+    if (known && m.bundle[0]) due = strcmp(m.boot, this_boot()) != 0;
+    if (known && m.status < 0 && due) {
         left = blank;
         left.want.name = name;
         left.want.lib_dir = c->want.lib_dir;
@@ -2417,7 +2419,8 @@ static void sweep(struct container *c, const char *name) {
         left.dir_fd = fd;
         left.made = m;
         snprintf(left.made.cgroup, sizeof m.cgroup, "%s/container_engine/%s", cgroup_mount(), name);
-        walk_back(&left, &host_steps[1], &host_steps[COUNT(host_steps) - 2]); /* all but claim */
+        if (!m.bundle[0]) /* all but claim */
+            walk_back(&left, &host_steps[1], &host_steps[COUNT(host_steps) - 2]);
         left.made.status = 128 + SIGKILL;
         c->swept |= m.remove;
         if (m.remove)
@@ -4000,17 +4003,13 @@ static uint32_t action_of(const struct value *object, const char *action, const 
     return a == SECCOMP_RET_ERRNO || a == SECCOMP_RET_TRACE ? a | (uint32_t)n : a;
 }
 
-/* The tests of arguments: all of them must hold. */
+/* The tests of arguments: all of them must hold. The words are in the order of enum compare. */
 static void load_tests(struct rule *rule, const struct value *list) {
-    static const unsigned char meanings[] = {EQ, NE, LT, LE, GE, GT, EQ};
     for (const struct value *a = NULL; (a = each(list, a, '[')) != NULL;) {
         const int op = word_of(find(a, "op"), "SCMP_CMP_", "EQ NE LT LE GE GT MASKED_EQ ");
-        struct test t = {(unsigned char)number_of(find(a, "index"), -1, 0, 5), meanings[op],
+        struct test t = {(unsigned char)number_of(find(a, "index"), -1, 0, 5), (unsigned)op,
                          UINT64_MAX, bits_of(find(a, "value"))};
-        if (op == COUNT(meanings) - 1) {
-            t.mask = t.value;
-            t.value = bits_of(find(a, "valueTwo"));
-        }
+        if (op > GT) t = (struct test){t.argument, EQ, t.value, bits_of(find(a, "valueTwo"))};
         for (unsigned i = 0; i < rule->count; i++)
             if (rule->tests[i].argument == t.argument) wrong(a, "two tests of one argument");
         rule->tests[rule->count++] = t;
@@ -4021,13 +4020,11 @@ static void load_tests(struct rule *rule, const struct value *list) {
  * for all of them. Calls of another architecture never get as far as a rule. */
 static void load_seccomp(void *to, const struct value *v) {
     struct wanted *w = to;
-    const struct value *list = find(v, "syscalls"), *all = find(v, "flags");
+    const struct value *list = find(v, "syscalls");
     w->otherwise = action_of(v, "defaultAction", "defaultErrnoRet");
     w->last_call = (1 << 30) - 1;                            /* those of x32 begin there */
     w->rules = calloc((size_t)list->next, sizeof *w->rules); /* more values than names */
     if (!w->rules) die("out of memory");
-    for (const struct value *f = NULL; (f = each(all, f, '[')) != NULL;)
-        w->filter_flags |= 1U << word_of(f, "SECCOMP_FILTER_FLAG_", "TSYNC LOG SPEC_ALLOW ");
     for (const struct value *s = NULL; (s = each(list, s, '[')) != NULL;) {
         struct rule rule = {.action = action_of(s, "action", "errnoRet")};
         load_tests(&rule, find(s, "args"));
@@ -4047,13 +4044,13 @@ static struct {
     const struct value *config;
     bool all_devices;
     const char *domainname, *label, *annotation; /* which is only looked at */
-    const char *sysctls[PATHS + 1];              /* file and value; up to NULL */
+    struct setting sysctls[SETTINGS + 1];        /* up to the one without a file */
     uint64_t propagation;                        /* MS_* of the root; 0: private */
     uint64_t namespaces;                         /* CLONE_NEW* of all that are not the host's */
     struct winsize size;                         /* of the terminal */
     struct more {                                /* what a row of the mounts may need besides: */
         uint32_t mode, major, minor, uid, gid;   /* a device that is made for it; mode 0: none */
-        bool copy_up; /* it begins with what the rootfs has at its place */
+        bool copy_up, read_only; /* a tmpfs: begins with what the rootfs has there; at last is so */
     } more[MOUNTS];
     int start_fd, console_fd, pid_fd; /* where start knocks; the manager's socket, its pid file */
     int own_fds[COUNT(namespaces)];
@@ -4115,12 +4112,16 @@ static void load_mount(void *to, const struct value *v) {
     struct wanted *w = to;
     const struct value *type = find(v, "type"), *source = find(v, "source");
     struct mount *m = mount_row(w, v, "");
+    struct more *more = &oci.more[m - w->mounts];
     *m = (struct mount){.type = type->kind == 'n' ? "none" : text_of(type), .top_only = true};
     m->source = source->kind == 'n' ? m->type : text_of(source);
     m->target = absolute(find(v, "destination"));
     if (!m->target[strspn(m->target, "/")]) wrong(v, "destination: it is the root");
     for (const struct value *o = NULL; (o = each(find(v, "options"), o, '[')) != NULL;)
-        load_mount_option(m, &oci.more[m - w->mounts], o);
+        load_mount_option(m, more, o);
+    /* Mounts go into it before: podman has a /dev like that. */
+    more->read_only = strcmp(m->type, "tmpfs") == 0 && m->attributes & RDONLY;
+    if (more->read_only) m->attributes &= ~(uint64_t)RDONLY;
     if (is_bind(m) && m->data) wrong(v, "option '%s' is unknown", m->data);
     if (is_bind(m) && m->source[0] != '/') m->source = keep("%s/%s", w->bundle, m->source);
     if (strcmp(m->type, "cgroup") == 0) m->type = "cgroup2";
@@ -4186,6 +4187,15 @@ static void load_map(void *to, const struct value *v) {
                 id_of(v, "hostID", -1), number_of(find(v, "size"), 0, 1, UINT32_MAX));
 }
 
+/* One more, after which there is room for the one without a file. */
+static void add_setting(struct setting *s, const struct value *v, const char *file,
+                        const char *value) {
+    const struct setting *end = s + SETTINGS;
+    while (s->file) s++;
+    if (s == end) wrong(v, "more than %d", SETTINGS);
+    *s = (struct setting){file, value, true};
+}
+
 /* Only what a namespace of the container's holds: anything else would be the host's. */
 static void load_sysctl(void *to, const struct value *v) {
     static const struct {
@@ -4194,7 +4204,6 @@ static void load_sysctl(void *to, const struct value *v) {
     } known[] = {{"net/", CLONE_NEWNET},       {"kernel/msg", CLONE_NEWIPC},
                  {"kernel/shm", CLONE_NEWIPC}, {"kernel/sem", CLONE_NEWIPC},
                  {"fs/mqueue/", CLONE_NEWIPC}, {"kernel/domainname", CLONE_NEWUTS}};
-    const char **at = to;
     char *file = keep("/proc/sys/%s", v->key), *name = file + strlen("/proc/sys/");
     uint64_t flag = 0;
     for (char *p = strchr(name, '/') ? "" : name; *p; p++)
@@ -4203,56 +4212,43 @@ static void load_sysctl(void *to, const struct value *v) {
         if (strncmp(name, known[i].prefix, strlen(known[i].prefix)) == 0) flag = known[i].flag;
     if (strstr(name, "..") || !(oci.namespaces & flag))
         wrong(v, "this belongs to the host, or to no namespace of this container");
-    while (*at) at += 2;
-    if (at == &oci.sysctls[PATHS]) wrong(v, "more than %d", PATHS / 2);
-    at[0] = file;
-    at[1] = text_of(v);
+    add_setting(to, v, file, text_of(v));
 }
 
 /* A limit of the cgroup: a text, or a number of cgroup v1, where 0 means: as it is. */
-static void set_limit(const struct value *v, const char *file, const char *value) {
-    struct setting *s = it.want.settings;
-    while (s->file) s++;
-    if (s == it.want.settings + SETTINGS) wrong(v, "more than %d limits", SETTINGS);
-    *s = (struct setting){file, value, true};
-}
 static void load_limit(void *file, const struct value *v) {
     const long long n = v->kind == '"' ? 0 : number_of(v, 0, LLONG_MIN, LLONG_MAX);
-    if (v->kind == '"' && *v->text) set_limit(v, file, v->text);
-    if (n) set_limit(v, file, n < 0 ? "max" : keep("%lld", n));
+    const char *value = v->kind == '"' ? v->text : "";
+    if (n) value = n < 0 ? "max" : keep("%lld", n);
+    if (*value) add_setting(it.want.settings, v, file, value);
 }
 
 /* A weight of cgroup v1, from low to high, on the scale of v2, which ends with 10000. */
 static void load_weight(const struct value *v, const char *file, long long low, long long high) {
-    const long long n = number_of(v, 0, 0, high);
-    if (n) set_limit(v, file, keep("%lld", 1 + (n > low ? n - low : 0) * 9999 / (high - low)));
+    const long long n = number_of(v, 0, 0, high), above = n > low ? n - low : 0;
+    const char *weight = keep("%lld", 1 + above * 9999 / (high - low));
+    if (n) add_setting(it.want.settings, v, file, weight);
 }
 
 /* Limits that are made of more than one value. */
-static void load_resources(void *to, const struct value *r) {
+static void load_resources(void *settings, const struct value *r) {
     const struct value *swap = find(r, "memory.swap"); /* memory and swap together */
     const long long both = number_of(swap, 0, -1, LLONG_MAX);
     const long long memory = number_of(find(r, "memory.limit"), 0, -1, LLONG_MAX);
     const long long quota = number_of(find(r, "cpu.quota"), 0, -1, LLONG_MAX);
     const long long period = number_of(find(r, "cpu.period"), 0, 0, 1000000);
+    const char *rest = both < 0 ? "max" : keep("%lld", both - memory);
     const char *time = quota > 0 ? keep("%lld", quota) : "max";
-    (void)to;
     if (both > 0 && (memory <= 0 || memory > both)) wrong(r, "memory.swap: less than memory.limit");
-    if (both) set_limit(swap, "memory.swap.max", both < 0 ? "max" : keep("%lld", both - memory));
+    if (both) add_setting(settings, swap, "memory.swap.max", rest);
     if (quota || period)
-        set_limit(r, "cpu.max", keep("%s %lld", time, period ? period : CPU_PERIOD));
+        add_setting(settings, r, "cpu.max", keep("%s %lld", time, period ? period : CPU_PERIOD));
     load_weight(find(r, "cpu.shares"), "cpu.weight", 2, 262144);
     load_weight(find(r, "blockIO.weight"), "io.weight", 10, 1000);
 }
-static void load_rate(void *name, const struct value *v) {
-    set_limit(v, "io.max",
-              keep("%u:%u %s=%lld", id_of(v, "major", -1), id_of(v, "minor", -1),
-                   (const char *)name, number_of(find(v, "rate"), 0, 1, LLONG_MAX)));
-}
-static void load_unified(void *to, const struct value *v) {
-    (void)to;
+static void load_unified(void *settings, const struct value *v) {
     if (strchr(v->key, '/')) wrong(v, "this is no file of a cgroup");
-    set_limit(v, v->key, text_of(v));
+    add_setting(settings, v, v->key, text_of(v));
 }
 
 static const char *const capability_sets[] = {"bounding", "effective", "permitted", "inheritable",
@@ -4365,12 +4361,13 @@ static void load_size(void *to, const struct value *v) {
  * value of a list, of an object. Of those that we cannot do (load is NULL) the value must be empty,
  * or ask for nothing. */
 /* clang-format off */
+#define LIMIT "linux.resources."
 static const struct key {
     const char *path;
     void (*load)(void *to, const struct value *v);
     void *to;
 } keys[] = {
-    {"linux.resources.devices[]", load_device_rule, &oci.all_devices},
+    {LIMIT "devices[]", load_device_rule, &oci.all_devices},
     {"linux.namespaces[]", load_namespace, &it.want}, {"mounts[]", load_mount, &it.want},
     {"linux.devices[]", load_device, &it.want}, {"linux.uidMappings[]", load_map, &it.want.uid_map},
     {"linux.gidMappings[]", load_map, &it.want.gid_map}, {"linux.seccomp", load_seccomp, &it.want},
@@ -4393,25 +4390,20 @@ static const struct key {
     {"process.oomScoreAdj", load_number, &it.want.oom_score},
     {"process.noNewPrivileges", load_flag, &it.want.no_new_privileges},
     {"process.apparmorProfile", load_label, "/sys/module/apparmor"},
-    {"linux.resources", load_resources, NULL}, {"linux.resources.unified{}", load_unified, NULL},
-    {"linux.resources.memory.limit", load_limit, "memory.max"},
-    {"linux.resources.memory.reservation", load_limit, "memory.low"},
-    {"linux.resources.pids.limit", load_limit, "pids.max"},
-    {"linux.resources.cpu.burst", load_limit, "cpu.max.burst"},
-    {"linux.resources.cpu.cpus", load_limit, "cpuset.cpus"},
-    {"linux.resources.cpu.mems", load_limit, "cpuset.mems"},
-    {"linux.resources.cpu.idle", load_limit, "cpu.idle"},
-    {"linux.resources.blockIO.throttleReadBpsDevice[]", load_rate, "rbps"},
-    {"linux.resources.blockIO.throttleWriteBpsDevice[]", load_rate, "wbps"},
-    {"linux.resources.blockIO.throttleReadIOPSDevice[]", load_rate, "riops"},
-    {"linux.resources.blockIO.throttleWriteIOPSDevice[]", load_rate, "wiops"},
+    {"linux.resources", load_resources, it.want.settings},
+    {LIMIT "unified{}", load_unified, it.want.settings},
+    {LIMIT "memory.limit", load_limit, "memory.max"}, {LIMIT "cpu.cpus", load_limit, "cpuset.cpus"},
+    {LIMIT "memory.reservation", load_limit, "memory.low"},
+    {LIMIT "pids.limit", load_limit, "pids.max"}, {LIMIT "cpu.mems", load_limit, "cpuset.mems"},
+    {LIMIT "cpu.burst", load_limit, "cpu.max.burst"}, {LIMIT "cpu.idle", load_limit, "cpu.idle"},
     {"process.scheduler"}, {"process.ioPriority"}, {"process.execCPUAffinity"}, {"linux.intelRdt"},
-    {"linux.mountLabel"}, {"linux.personality"}, {"linux.timeOffsets"}, {"linux.resources.rdma"},
-    {"linux.seccomp.listenerPath"}, {"linux.resources.hugepageLimits"}, {"linux.resources.network"},
-    {"linux.resources.memory.kernel"}, {"linux.resources.memory.kernelTCP"},
-    {"linux.resources.memory.swappiness"}, {"linux.resources.memory.disableOOMKiller"},
-    {"linux.resources.cpu.realtimeRuntime"}, {"linux.resources.cpu.realtimePeriod"},
-    {"linux.resources.blockIO.leafWeight"}, {"linux.resources.blockIO.weightDevice"},
+    {"linux.mountLabel"}, {"linux.personality"}, {"linux.timeOffsets"}, {"linux.seccomp.flags"},
+    {"linux.seccomp.listenerPath"}, {LIMIT "rdma"}, {LIMIT "hugepageLimits"}, {LIMIT "network"},
+    {LIMIT "memory.kernel"}, {LIMIT "memory.kernelTCP"}, {LIMIT "memory.swappiness"},
+    {LIMIT "memory.disableOOMKiller"}, {LIMIT "cpu.realtimeRuntime"}, {LIMIT "cpu.realtimePeriod"},
+    {LIMIT "blockIO.leafWeight"}, {LIMIT "blockIO.weightDevice"},
+    {LIMIT "blockIO.throttleReadBpsDevice"}, {LIMIT "blockIO.throttleWriteBpsDevice"},
+    {LIMIT "blockIO.throttleReadIOPSDevice"}, {LIMIT "blockIO.throttleWriteIOPSDevice"},
 };
 /* clang-format on */
 
@@ -4606,27 +4598,19 @@ static int await_ready(struct container *c) {
     return note_start(c) < 0 ? -1 : tell_manager(c);
 }
 
-/* Mounts go into such a one before it is read-only: podman has a /dev like that. */
-static bool is_read_only_tmpfs(const struct mount *m) {
-    return m->type && strcmp(m->type, "tmpfs") == 0 && m->attributes & RDONLY;
-}
-
 /* The child, before mounts: sysctls, as long as it sees the host's /proc; and a tmpfs that begins
  * with what the rootfs has at its place (tmpcopyup) is made and filled. */
 static int prepare_mounts(struct container *c) {
     c->made.pid = getpid(); /* for hooks */
-    for (const char *const *s = oci.sysctls; *s; s += 2)
-        must(c, write_file(AT_FDCWD, s[0], s[1]), "write %s \"%s\"", s[0], s[1]);
+    for (const struct setting *s = oci.sysctls; s->file; s++)
+        must(c, write_file(AT_FDCWD, s->file, s->value), "write %s \"%s\"", s->file, s->value);
     for (size_t i = 0; i < MOUNTS; i++) {
-        struct mount m = c->want.mounts[i];
-        const bool later = is_read_only_tmpfs(&m); /* see set_names */
-        if (!later && !oci.more[i].copy_up) continue;
-        if (later) m.attributes &= ~(uint64_t)RDONLY;
-        c->tree_fds[i] = make_file_system(&m);
-        must(c, c->tree_fds[i], "mount %s", m.type);
+        const struct mount *m = &c->want.mounts[i];
         if (!oci.more[i].copy_up) continue;
+        c->tree_fds[i] = make_file_system(m);
+        must(c, c->tree_fds[i], "mount %s", m->type);
         const int from_fd =
-            open_inside(c->tree_fds[0], keep("%s", m.target + 1), -1, RESOLVE_IN_ROOT);
+            open_inside(c->tree_fds[0], keep("%s", m->target + 1), -1, RESOLVE_IN_ROOT);
         if (from_fd < 0) continue; /* nothing is there */
         /* dup: without close-on-exec */
         char *from = keep("/proc/self/fd/%d/.", dup(from_fd));
@@ -4641,7 +4625,7 @@ static int set_names(struct container *c) {
     const struct mount_attr read_only = {.attr_set = RDONLY};
     const char *name = oci.domainname;
     for (size_t i = 0; i < MOUNTS; i++)
-        if (is_read_only_tmpfs(&c->want.mounts[i]))
+        if (oci.more[i].read_only)
             must(c, sys_mount_setattr(c->tree_fds[i], 0, &read_only), "mount_setattr tmpfs: ro");
     if (name) must(c, setdomainname(name, strlen(name)), "setdomainname \"%s\"", name);
     if (oci.propagation) must(c, mount(NULL, "/", NULL, oci.propagation, NULL), "propagation of /");
@@ -4735,18 +4719,9 @@ static const struct step create_steps[] = {
 };
 /* clang-format on */
 
-/* A name that is there is taken, unless it is from before the last boot: then nothing of it runs,
- * and whoever made it does not know of it any more. */
 static int oci_create(struct container *c, char **argv) {
     struct stat s;
-    check_name("ID", argv[0], NAME_LENGTH);
-    c->want.name = argv[0];
-    if (lock_host(c) < 0) die("%s", c->report.why);
-    const bool there = read_state(&c->made, c->lib_fd, argv[0]) == 0;
-    c->swept = there && strcmp(c->made.boot, this_boot()) != 0 && c->made.remove; /* before boot */
-    if (c->swept) set_aside(c);
-    unlock_host(c);
-    if (there && !c->swept) die("container %s exists already", argv[0]);
+    if (find_container(c, argv[0])) die("container %s exists already", argv[0]);
     const char *bundle = realpath(flags.bundle ? flags.bundle : ".", NULL);
     if (!bundle) die("%s: %s", flags.bundle, strerror(errno));
     if (strlen(bundle) >= sizeof c->made.bundle) die("%s: %s", bundle, strerror(ENAMETOOLONG));
@@ -4930,7 +4905,7 @@ static void put_rules(FILE *f) {
     put_json(f, ",\n    'seccomp': {'defaultAction': 'SCMP_ACT_ALLOW', 'syscalls': [");
     for (const struct rule *r = rules; r < end; r++) {
         const struct call *call = calls;
-        while (call < calls + COUNT(calls) - 1 && call->number != r->call) call++;
+        while (call->number != r->call) call++;
         put_json(f, "%s\n      {'names': ['%s'], 'action': 'SCMP_ACT_ERRNO', 'errnoRet': %s",
                  r > rules ? "," : "", call->name, keep("%u", r->action & SECCOMP_RET_DATA));
         if (r->count)
@@ -4957,14 +4932,12 @@ static int oci_spec(struct container *c, char **argv) {
         put_list(f, keep("%s\n      '%s': ", i ? "," : "", capability_sets[i]), capabilities);
     put_json(f, "}},\n  'mounts': [");
     for (const struct mount *m = &w->mounts[1]; !is_bind(m); m++) { /* those are the manager's */
-        const char *words[32], **word = words;
         char *rest =
             keep("%s%s%s", names_of(m->attributes), m->data ? "," : "", m->data ? m->data : "");
-        while ((*word = strsep(&rest, ",")) != NULL) word++;
-        put_json(f, "%s\n    {'type': '%s', 'source': '%s', 'destination': '%s', ",
-                 m > &w->mounts[1] ? "," : "", m->type, m->source, m->target);
-        put_list(f, "'options': ", words);
-        put_json(f, "}");
+        put_json(f, "%s\n    {'type': '%s', 'source': '%s', 'destination': '%s', 'options': ['%s'",
+                 m > &w->mounts[1] ? "," : "", m->type, m->source, m->target, strsep(&rest, ","));
+        while (rest) put_json(f, ", '%s'", strsep(&rest, ","));
+        put_json(f, "]}");
     }
     put_json(f,
              "],\n  'linux': {\n    'namespaces': [{'type': 'cgroup'}, {'type': 'ipc'}, "
@@ -4987,12 +4960,12 @@ static int oci_features(struct container *c, char **argv) {
         "{'ociVersionMin': '1.0.0', 'ociVersionMax': '1.2.0', 'hooks': ['prestart', "
         "'createRuntime',\n  'createContainer', 'startContainer', 'poststart', 'poststop'],\n"
         "'linux': {'namespaces': ['cgroup', 'ipc', 'mount', 'network', 'pid', 'user', 'uts'],\n"
-        "  'cgroup': {'v1': false, 'v2': true, 'systemd': false}, 'seccomp': {'enabled': true},\n");
-    put_list(stdout, "  'capabilities': ", capability_texts(UINT64_MAX));
-    put_json(stdout, "},\n'mountOptions': [");
-    for (size_t i = 0; i < COUNT(mount_options); i++)
-        put_json(stdout, i ? ", '%s', 'r%s'" : "'%s', 'r%s'", mount_options[i].name,
-                 mount_options[i].name);
+        "  'cgroup': {'v1': false, 'v2': true, 'systemd': false}, 'seccomp': {'enabled': true}},\n"
+        "'mountOptions': [");
+    for (size_t i = 0; i < COUNT(mount_options); i++) {
+        const char *name = mount_options[i].name;
+        put_json(stdout, i ? ", '%s', 'r%s'" : "'%s', 'r%s'", name, name);
+    }
     put_json(stdout, "]}\n");
     return 0;
 }
