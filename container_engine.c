@@ -560,27 +560,31 @@ static int write_file(int dir_fd, const char *name, const char *text) {
     return n < 0 ? -1 : 0;
 }
 
+/* Make an empty directory or file, whichever like_fd is. */
+static int make_like(int like_fd, int dir_fd, const char *name) {
+    struct stat s;
+    if (fstat(like_fd, &s) < 0) return -1;
+    return S_ISDIR(s.st_mode) ? mkdirat(dir_fd, name, 0755)
+                              : mknodat(dir_fd, name, S_IFREG | 0644, 0);
+}
+
 /* A descriptor of a path below a directory. What is missing is made: directories on the way, at the
  * end a directory or a file, whichever like_fd is (-1: nothing is made). RESOLVE_IN_ROOT: links are
  * followed as if the directory were "/"; RESOLVE_NO_SYMLINKS: there must be none. No link leads
  * out, even when somebody exchanges directories meanwhile; one that leads nowhere is replaced. path
  * is changed meanwhile. openat2(2) */
 static int open_inside(int dir_fd, char *path, int like_fd, uint64_t resolve) {
-    struct stat s;
     int fd = -1;
     for (int tries = 0; tries < 3; tries++) {
         fd = sys_openat2(dir_fd, *path ? path : ".", O_PATH, resolve | RESOLVE_NO_MAGICLINKS);
-        if (fd >= 0 || errno != ENOENT || like_fd < 0 || fstat(like_fd, &s) < 0) return fd;
+        if (fd >= 0 || errno != ENOENT || like_fd < 0) return fd;
         char *slash = strrchr(path, '/');
         const char *name = slash ? slash + 1 : path;
         if (slash) *slash = '\0';
         int parent_fd = slash ? open_inside(dir_fd, path, dir_fd, resolve) : dir_fd;
         if (slash) *slash = '/';
         if (parent_fd < 0) return -1;
-        int made = 0;
-        if (*name) /* not between the two of "//" */
-            made = S_ISDIR(s.st_mode) ? mkdirat(parent_fd, name, 0755)
-                                      : mknodat(parent_fd, name, S_IFREG | 0644, 0);
+        const int made = *name ? make_like(like_fd, parent_fd, name) : 0; /* "//" has no name */
         const bool there = made < 0 && errno == EEXIST; /* a link that leads nowhere */
         if (there) unlinkat(parent_fd, name, 0);
         if (slash) close_fd(&parent_fd);
@@ -1573,23 +1577,27 @@ static int leave_host(struct container *c) {
     return 0;
 }
 
-/* Where a mount or mask goes. A path below a mount that is placed already is looked for from that
- * mount, not from the root: with --write-through somebody could exchange directories of the rootfs
- * meanwhile. To /proc, /sys and /dev and below them no link is followed (CVE-2019-19921); other
- * links are followed as the container would follow them. */
-static int open_place(struct container *c, const char *path, int like_fd) {
+/* Where a mount or mask goes, for attach. A path below a mount that is placed already is looked for
+ * from that mount, not from the root: with --write-through somebody could exchange directories of
+ * the rootfs meanwhile. A name that only we or the kernel can have made is left to attach, which
+ * does not follow a link. To /proc, /sys and /dev and below them no link is followed
+ * (CVE-2019-19921); other links are followed as the container would follow them. */
+static int open_place(struct container *c, const char *path, int like_fd, const char **name) {
     static const char *const fixed[] = {"/proc", "/sys", "/dev"};
     uint64_t resolve = RESOLVE_IN_ROOT;
     size_t below = 0;
-    char part[PATH_MAX];
     for (size_t i = 0; i < COUNT(fixed); i++)
         if (is_below(path, fixed[i]) || strcmp(path, fixed[i]) == 0) resolve |= RESOLVE_NO_SYMLINKS;
     for (size_t i = 1; i < c->placed && !strstr(path, "/.."); i++)
         if (is_below(path, c->want.mounts[i].target)) below = i;
-    const size_t skip = below ? strlen(c->want.mounts[below].target) : 0;
-    COPY(part, path + skip + strspn(path + skip, "/"));
-    for (size_t n = strlen(part); n > 0 && part[n - 1] == '/';) part[--n] = '\0';
-    return open_inside(c->tree_fds[below], part, like_fd, resolve);
+    if (below) path += strlen(c->want.mounts[below].target);
+    path += strspn(path, "/");
+    if (below && !is_bind(&c->want.mounts[below]) && *path && !strchr(path, '/')) {
+        if (like_fd >= 0) make_like(like_fd, c->tree_fds[below], path); /* it may be there */
+        return *name = path, c->tree_fds[below];
+    }
+    *name = "";
+    return open_inside(c->tree_fds[below], keep("%s", path), like_fd, resolve);
 }
 
 /* The last mount that was put there; -1: none. */
@@ -1599,27 +1607,28 @@ static int tree_at(const struct container *c, const char *target) {
     return errno = ENOENT, -1;
 }
 
-/* Attach a mount at at_fd, which is target. */
+/* Attach a mount to target: to what at_fd is, or to a name in it. */
 static void attach(struct container *c, int tree_fd, const struct mount *m, int at_fd,
-                   const char *target) {
+                   const char *name, const char *target) {
     const bool bind = is_bind(m);
-    const int result = tree_fd < 0 ? -1 : sys_move_mount(tree_fd, at_fd, "");
+    const int result = tree_fd < 0 ? -1 : sys_move_mount(tree_fd, at_fd, name);
     must(c, result, "mount %s on %s%s%s%s%s%s", bind ? m->source : m->type, target,
          bind ? "" : ": ", names_of(bind ? 0 : m->attributes), !bind && m->data ? "," : "",
          !bind && m->data ? m->data : "",
          result < 0 && errno == EINVAL ? ": one is a directory, the other is not" : "");
+    if (!*name) close_fd(&at_fd);
 }
 
 /* Attach a mount to its place, which is made where it is missing. */
 static void place_mount(struct container *c, int tree_fd, const struct mount *m) {
+    const char *name;
     need(c, tree_fd, "mount %s%s%s", is_bind(m) ? m->source : m->type, m->data ? ": " : "",
          m->data ? m->data : "");
-    int at_fd = open_place(c, m->target, tree_fd);
+    const int at_fd = open_place(c, m->target, tree_fd, &name);
     if (at_fd < 0 && errno == ELOOP)
         refuse(c, "%s is a symbolic link in the rootfs", m->target), give_up(c);
     need(c, at_fd, "open %s", m->target);
-    attach(c, tree_fd, m, at_fd, m->target);
-    close_fd(&at_fd);
+    attach(c, tree_fd, m, at_fd, name, m->target);
 }
 
 /* Cover a path, if it is there. To hide it: a file with /dev/null, a directory with an empty one.
@@ -1630,25 +1639,26 @@ static void cover(struct container *c, const char *path, bool hide) {
     static int empty_fd = -1; /* the first one, of which the others are copies */
     const struct mount_attr a = {.attr_set = QUIET | RDONLY};
     const struct mount self = {"rbind", path}, *with = &self;
+    const char *name;
     struct stat s;
-    int at_fd = open_place(c, path, -1), from_fd = at_fd;
-    if (at_fd < 0 && errno == ENOENT) return;
-    need(c, at_fd < 0 ? -1 : fstat(at_fd, &s), "open %s", path);
+    const int at_fd = open_place(c, path, -1, &name);
+    const int found =
+        at_fd < 0 ? -1 : fstatat(at_fd, name, &s, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW);
+    if (found < 0 && errno == ENOENT) return;
+    need(c, found, "open %s", path);
     if (hide) with = S_ISDIR(s.st_mode) ? &empty : &null;
-    if (with == &empty) from_fd = empty_fd;
-    if (with == &null) from_fd = tree_at(c, "/dev/null");
-    const bool first = with == &empty && empty_fd < 0;
-    int tree_fd =
-        first ? make_file_system(&empty) : sys_open_tree(from_fd, "", hide ? 0 : AT_RECURSIVE);
+    int tree_fd;
+    if (with == &empty && empty_fd < 0)
+        tree_fd = empty_fd = make_file_system(&empty);
+    else if (hide)
+        tree_fd = sys_open_tree(with == &empty ? empty_fd : tree_at(c, "/dev/null"), "", 0);
+    else
+        tree_fd = sys_open_tree(at_fd, name, AT_RECURSIVE);
     if (!hide && tree_fd >= 0)
         must(c, sys_mount_setattr(tree_fd, AT_RECURSIVE, &a), "mount_setattr %s: %s", path,
              names_of(a.attr_set));
-    attach(c, tree_fd, with, at_fd, path);
-    if (first)
-        empty_fd = tree_fd;
-    else
-        close_fd(&tree_fd);
-    close_fd(&at_fd);
+    attach(c, tree_fd, with, at_fd, name, path);
+    if (tree_fd != empty_fd) close_fd(&tree_fd);
 }
 
 /* The master of a new terminal of the container's, for the engine, and its slave. pty(7) */
@@ -1677,15 +1687,17 @@ static int place_mounts(struct container *c) {
                                   "/dev/console"};
     /* pivot_root needs a mount, and / is always there; who enters later (setns) comes to it, too.
      * With --without pivot the root is on /tmp, for on / no way would lead out of the chroot. */
-    const char *const place = c->want.chroot && !c->want.bundle ? "/tmp" : "/";
+    const char *const place = c->want.chroot && !c->want.bundle ? "/tmp" : "/", *name;
     must(c, sys_move_mount(c->tree_fds[0], AT_FDCWD, place), "mount the root on %s", place);
     must(c, fchdir(c->tree_fds[0]), "fchdir to it");
     for (c->placed = 1; m[c->placed].type; c->placed++) {
         const struct mount *row = &m[c->placed];
-        if (c->tree_fds[c->placed] < 0) c->tree_fds[c->placed] = make_file_system(row);
-        place_mount(c, c->tree_fds[c->placed], row);
+        int *tree_fd = &c->tree_fds[c->placed];
+        if (*tree_fd < 0 && is_bind(row) && open_bind(c, row, tree_fd) < 0) give_up(c);
+        if (*tree_fd < 0) *tree_fd = make_file_system(row);
+        place_mount(c, *tree_fd, row);
     }
-    int dev_fd = open_place(c, "/dev", c->tree_fds[0]);
+    int dev_fd = open_place(c, "/dev", c->tree_fds[0], &name);
     need(c, dev_fd, "open /dev");
     for (size_t i = 0; i < COUNT(device_links); i++)
         if (symlinkat(device_links[i][0], dev_fd, device_links[i][1]) < 0 && errno != EEXIST)

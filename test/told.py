@@ -98,6 +98,8 @@ def follow(log):
         elif name == 'open_tree' and done:
             tree = p.fds.get(first, {}) if text[0] == '' else {}
             what = text[0] or tree.get('what') or tree.get('path', '?')
+            if p.fds.get(first, {}).get('placed') and text[0]: # a name in one of the mounts
+                what = p.path(first, text[0])
             p.fds[result] = dict(tree, what=what, path=what)
         elif name == 'fsopen' and done:
             p.fds[result] = {'type': text[0], 'options': []}
