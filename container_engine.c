@@ -684,14 +684,8 @@ static void free_signals(void) {
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     signal(SIGPIPE, SIG_DFL);
-}
-
-/* fork(2), with new namespaces, and born in a cgroup (-1: in ours). clone3(2) */
-static pid_t fork_into(uint64_t namespace_flags, int cgroup_fd) {
-    struct clone_args a = {.flags = namespace_flags, .exit_signal = SIGCHLD};
-    if (cgroup_fd >= 0) a.flags |= CLONE_INTO_CGROUP;
-    a.cgroup = cgroup_fd >= 0 ? (uint64_t)cgroup_fd : 0;
-    return (pid_t)syscall(SYS_clone3, &a, sizeof a);
+    signal(SIGHUP, SIG_DFL);
+    signal(SIGXFSZ, SIG_DFL);
 }
 
 /* The new process of start_program, which borrows our memory until exec. No interface made in the
@@ -1149,6 +1143,12 @@ static int clone_child(struct container *c) {
     const bool quota = users && c->want.settings->file; /* not --without limits */
     /* Without an address nobody but the child needs its network: leave_host makes it meanwhile. */
     const uint64_t left_to_child = c->want.address[0] || c->want.bundle ? 0 : CLONE_NEWNET;
+    const struct clone_args a = {
+        .flags = (c->want.namespaces & ~left_to_child) | CLONE_INTO_CGROUP | CLONE_PIDFD,
+        .cgroup = (uint64_t)c->cgroup_fd,
+        .pidfd = (uintptr_t)&c->pid_fd,
+        .exit_signal = SIGCHLD,
+    };
     int sockets[2] = {-1, -1};
     pid_t pid = -1;
     if (open_stdio(c) < 0) return -1;
@@ -1162,10 +1162,9 @@ static int clone_child(struct container *c) {
                        setresuid((uid_t)-1, (uid_t)c->made.base, (uid_t)-1) < 0))
         fail(c, "setresuid");
     else
-        pid = fork_into(c->want.namespaces & ~left_to_child, c->cgroup_fd);
+        pid = (pid_t)syscall(SYS_clone3, &a, sizeof a);
     if (pid && !c->report.why[0])
-        did(c, pid, "clone3 %s%s",
-            names_of((c->want.namespaces & ~left_to_child) | CLONE_INTO_CGROUP),
+        did(c, pid, "clone3 %s%s", names_of(a.flags),
             pid < 0 && errno == EAGAIN ? " (a limit of processes is reached: see --pids)" : "");
     if (pid == 0) {
         /* The engine's: or the child would never see that it died, and the lock would stay. */
@@ -1175,6 +1174,7 @@ static int clone_child(struct container *c) {
         c->talk_fd = sockets[0];
         run_child(c);
     }
+    if (pid < 0) c->pid_fd = -1; /* the kernel may have written a number there */
     close_fd(&sockets[0]);
     c->talk_fd = sockets[1];
     for (int i = 0; i < 3; i++) close_fd(&c->stdio[i]);
@@ -1183,9 +1183,7 @@ static int clone_child(struct container *c) {
     if (pid < 0) return -1;
     c->made.pid = pid;
     c->made.start = start_time(pid);
-    if (c->made.start == -2) return fail(c, "/proc/%d/stat", pid);
-    c->pid_fd = sys_pidfd_open(pid);
-    return c->pid_fd < 0 ? fail(c, "pidfd_open") : 0;
+    return c->made.start == -2 ? fail(c, "/proc/%d/stat", pid) : 0;
 }
 
 static void close_trees(struct container *c) {
