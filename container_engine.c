@@ -358,7 +358,7 @@ struct container {
     char *words;       /* our command line, for `start` */
     size_t words_size;
     struct program program;
-    struct rlimit limits[RLIM_NLIMITS];     /* of the program: as wanted, or as high as we may */
+    struct rlimit limits[RLIM_NLIMITS];     /* ours, which the child begins with */
     const struct step *child_steps, *steps; /* the child's table; the one that we walk through */
     const char *step;                       /* the name of the one that runs now */
     struct report report;                   /* the last one; the engine's own failures too */
@@ -828,14 +828,11 @@ static int reset_inherited(struct container *c, uint64_t ignored) {
         did(c, sched_setscheduler(0, SCHED_OTHER, &plain), "sched_setscheduler OTHER") < 0 ||
         did(c, setpriority(PRIO_PROCESS, 0, 0), "setpriority 0") < 0)
         return -1;
-    for (int i = 0; i < RLIM_NLIMITS; i++) { /* to lower them is left to step caps */
-        struct rlimit *limit = &c->limits[i], ours;
-        *limit = c->want.process_limits[i];
-        if (getrlimit(i, &ours) < 0) return fail(c, "getrlimit %d", i);
-        const struct rlimit raised = {ours.rlim_cur, limit->rlim_max};
-        if (limit->rlim_max > ours.rlim_max && setrlimit(i, &raised) < 0)
-            limit->rlim_max = ours.rlim_max;
-        if (limit->rlim_cur > limit->rlim_max) limit->rlim_cur = limit->rlim_max;
+    for (int i = 0; i < RLIM_NLIMITS; i++) { /* as high as we may; lowered in step caps */
+        struct rlimit *ours = &c->limits[i];
+        if (getrlimit(i, ours) < 0) return fail(c, "getrlimit %d", i);
+        const struct rlimit raised = {ours->rlim_cur, c->want.process_limits[i].rlim_max};
+        if (raised.rlim_max > ours->rlim_max && setrlimit(i, &raised) == 0) *ours = raised;
     }
     return 0;
 }
@@ -1791,7 +1788,14 @@ static int drop_capabilities(struct container *c) {
     const uint64_t *want = c->want.capabilities;
     struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
     struct __user_cap_data_struct sets[2];
-    for (int i = 0; i < RLIM_NLIMITS; i++) need(c, setrlimit(i, &c->limits[i]), "setrlimit %d", i);
+    for (int i = 0; i < RLIM_NLIMITS; i++) {
+        const rlim_t highest = c->limits[i].rlim_max;
+        struct rlimit limit = c->want.process_limits[i];
+        if (limit.rlim_max > highest) limit.rlim_max = highest;
+        if (limit.rlim_cur > highest) limit.rlim_cur = highest;
+        if (memcmp(&limit, &c->limits[i], sizeof limit) != 0)
+            need(c, setrlimit(i, &limit), "setrlimit %d", i);
+    }
     for (int i = 0; i < 64; i++) {
         if (want[BOUNDING] >> i & 1 || prctl(PR_CAPBSET_DROP, i) == 0) continue;
         if (errno == EINVAL) break; /* no such capability, and none after it */
