@@ -164,8 +164,8 @@ static const struct namespace {
 /* clang-format on */
 
 /* A mount inside. Of a file system of the kernel's own, or of what is on the host already: the
- * engine opens that for the child, which then only puts it in its place. A relative source lies in
- * the container's directory. */
+ * engine opens that for the child (devices it opens itself), which then only puts it in its place.
+ * A relative source lies in the container's directory. */
 struct mount {
     const char *type; /* of a file system; "bind"; "rbind": with all that is mounted below it */
     const char *source, *target;
@@ -595,6 +595,11 @@ static int open_inside(int dir_fd, char *path, int like_fd, uint64_t resolve) {
 
 static bool is_bind(const struct mount *m) {
     return strcmp(m->type, "bind") == 0 || strcmp(m->type, "rbind") == 0;
+}
+
+/* Does the engine open it for the child? A device anybody can open. */
+static bool is_given(const struct mount *m) {
+    return is_bind(m) && !m->data;
 }
 
 /* Does path lie below dir? */
@@ -1414,7 +1419,7 @@ static int mount_layer(struct container *c) {
     size_t count = 0;
     if (!w->write_through && make_layer_directories(c) < 0) return -1;
     for (size_t i = 0; w->mounts[i].type; i++) {
-        if (!is_bind(&w->mounts[i])) continue;
+        if (!is_given(&w->mounts[i])) continue;
         if (open_bind(c, &w->mounts[i], &c->tree_fds[i]) < 0) return -1;
         fds[count++] = c->tree_fds[i];
     }
@@ -1565,7 +1570,7 @@ static int leave_host(struct container *c) {
         must(c, unshare(CLONE_NEWNET), "unshare NEWNET");
     hear_engine(c, fds, MOUNTS); /* which has mapped our user ids meanwhile */
     for (size_t i = 0; mounts[i].type; i++)
-        if (is_bind(&mounts[i])) c->tree_fds[i] = *next++;
+        if (is_given(&mounts[i])) c->tree_fds[i] = *next++;
     leave_caller(c);
     /* Not everybody has a layer, for which it was done before. */
     must(c, mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), "mount --make-rprivate /");
