@@ -86,7 +86,6 @@
 #include <linux/sockios.h>
 #include <net/if.h>
 #include <poll.h>
-#include <pwd.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -1747,44 +1746,44 @@ static int set_hostname(struct container *c) {
     return 0;
 }
 
-/* A list of the container's, to be read line by line; NULL: there is none. Only one at a time. */
-static FILE *open_list(const char *path) {
-    static char text[1 << 20];
-    const ssize_t n = read_file(AT_FDCWD, path, text, sizeof text);
-    return n > 0 ? fmemopen(text, (size_t)n, "r") : NULL;
+/* A number in such a line; IDS, which nobody has, where it is none. */
+static unsigned id_in(const char *text) {
+    char *end;
+    const unsigned long id = strtoul(text ? text : "", &end, 10);
+    return text && *text && !*end && id < IDS ? (unsigned)id : IDS;
 }
 
-/* The user of that name, or, if it is NULL, of that number. passwd(5) */
-static const struct passwd *user_of(const char *name, uid_t uid) {
-    const struct passwd *user = NULL;
-    FILE *f = open_list("/etc/passwd");
-    while (f && (user = fgetpwent(f)) != NULL)
-        if (name ? strcmp(user->pw_name, name) == 0 : user->pw_uid == uid) break;
-    if (f) fclose(f);
-    return user;
+/* The fields of the line of that name, or, if it is NULL, of that number. passwd(5), group(5) */
+static bool find_line(const char *file, const char *name, uid_t id, char *fields[7]) {
+    static char text[1 << 20]; /* the container's, whose files may say anything */
+    char *rest = text, *line;
+    read_file(AT_FDCWD, file, text, sizeof text);
+    while ((line = strsep(&rest, "\n")) != NULL) {
+        for (int i = 0; i < 7; i++) fields[i] = strsep(&line, ":");
+        if (name ? strcmp(fields[0], name) == 0 : id_in(fields[2]) == id) return true;
+    }
+    return false;
 }
 
-/* Who is meant by the names of -u says the container itself, whose files may say anything.
- * group(5) */
+/* Who is meant by the names of -u says the container itself. */
 static void find_user(struct container *c) {
     struct wanted *w = &c->want;
-    const bool own_group = w->group && !*w->group;
-    const struct passwd *user = w->user ? user_of(w->user, 0) : NULL;
-    const struct group *group = NULL;
-    FILE *f = w->group && !own_group ? open_list("/etc/group") : NULL;
-    while (f && (group = fgetgrent(f)) != NULL && strcmp(group->gr_name, w->group) != 0) {
+    char *line[7];
+    if (w->user) {
+        const bool found = find_line("/etc/passwd", w->user, 0, line);
+        if (!found || id_in(line[2]) == IDS || id_in(line[3]) == IDS)
+            refuse(c, "-u: there is no '%s' in the container's /etc/passwd", w->user), give_up(c);
+        w->uid = id_in(line[2]);
+        if (w->group && !*w->group) w->gid = id_in(line[3]);
+        if (w->uid) memset(&w->capabilities[EFFECTIVE], 0, ALL_BUT_BOUNDING);
+        for (int i = 0; i < 3; i++) /* so that it can open /dev/stdout */
+            if (c->stdio[i] >= 0) must(c, fchown(c->stdio[i], w->uid, (gid_t)-1), "chown %d", i);
     }
-    if (f) fclose(f);
-    if (w->user && (!user || user->pw_uid >= IDS || user->pw_gid >= IDS))
-        refuse(c, "-u: there is no '%s' in the container's /etc/passwd", w->user), give_up(c);
-    if (w->group && !own_group && (!group || group->gr_gid >= IDS))
-        refuse(c, "-u: there is no '%s' in the container's /etc/group", w->group), give_up(c);
-    if (user) w->uid = user->pw_uid;
-    if (user && own_group) w->gid = user->pw_gid;
-    if (group) w->gid = group->gr_gid;
-    if (user && w->uid) memset(&w->capabilities[EFFECTIVE], 0, ALL_BUT_BOUNDING);
-    for (int i = 0; user && i < 3; i++) /* so that it can open /dev/stdout */
-        if (c->stdio[i] >= 0) must(c, fchown(c->stdio[i], w->uid, (gid_t)-1), "chown %d", i);
+    if (w->group && *w->group) {
+        if (!find_line("/etc/group", w->group, 0, line) || id_in(line[2]) == IDS)
+            refuse(c, "-u: there is no '%s' in the container's /etc/group", w->group), give_up(c);
+        w->gid = id_in(line[2]);
+    }
 }
 
 /* caps: root of the container keeps only the capabilities in its bounding set, another user has
@@ -4655,9 +4654,10 @@ static int set_names(struct container *c) {
  * directory; and whether the program is there is said now, and not only by start. */
 static int find_program(struct container *c) {
     const char *program = c->want.argv[0];
-    const struct passwd *user = user_of(NULL, c->want.uid);
+    char *line[7];
     struct stat s;
-    take_variable(NULL, keep("HOME=%s", user ? user->pw_dir : "/"), c->want.environment);
+    const bool known = find_line("/etc/passwd", NULL, c->want.uid, line) && line[5];
+    take_variable(NULL, keep("HOME=%s", known ? line[5] : "/"), c->want.environment);
     take_variable(NULL, "PATH=" STANDARD_PATH, c->want.environment);
     environ = c->want.environment; /* also for hooks inside: ours is the host's */
     const char *path = getenv("PATH");
