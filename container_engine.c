@@ -896,6 +896,7 @@ static typeof(claim) write_state, lock_host, sweep_others, take_address, set_asi
     remove_set_aside;
 static typeof(release) unlock_host;
 static int read_state(struct made *made, int lib_fd, const char *name);
+static void sweep(struct container *c, const char *name);
 
 /* Where cgroup2 is mounted, alone or beside version 1; "" if it is not. */
 static const char *cgroup_mount(void) {
@@ -916,6 +917,7 @@ static int open_directory(struct container *c) {
     const char *dir = c->want.lib_dir, *name = c->want.name;
     struct made *m = &c->made;
     int result = -1;
+    unlinkat(c->lib_fd, name, AT_REMOVEDIR); /* claimed, and no more: it is empty */
     c->fresh = mkdirat(c->lib_fd, name, 0700) == 0;
     if ((c->fresh || errno != EEXIST) && did(c, c->fresh - 1, "mkdir %s/%s", dir, name) < 0)
         return -1;
@@ -924,7 +926,7 @@ static int open_directory(struct container *c) {
         fail(c, "open %s/%s", dir, name);
     else if (read_state(m, c->lib_fd, name) < 0 && errno != ENOENT)
         fail(c, "%s/%s/state", dir, name);
-    else if (runs(m) || (m->status < 0 && !m->started && has_engine(m))) /* or it starts just now */
+    else if (m->status < 0 && (runs(m) || (!m->started && has_engine(m)))) /* or it is starting */
         refuse(c, "a container named %s runs already", name);
     else if (m->bundle[0])
         refuse(c, "%s has a bundle: delete it first, or take another name", name);
@@ -989,6 +991,7 @@ static int claim(struct container *c) {
         if (i) usleep(5000);
         if (lock_host(c) < 0) return -1;
         result = sweep_others(c) < 0 ? -1 : open_directory(c);
+        if (result > 0) sweep(c, c->want.name); /* a reboot leaves no cgroup to find it by */
         if (result == 0 && c->want.address[0]) result = take_address(c);
         if (result == 0) result = write_claim(c);
         unlock_host(c);
@@ -1019,8 +1022,7 @@ static void release(struct container *c) {
         write_state(c);
     else if (lock_host(c) == 0)
         set_aside(c);
-    unlock_host(c);
-    close_fd(&c->lib_fd); /* the address is free, however long the rest takes */
+    close_fd(&c->lib_fd); /* the locks are free, however long the rest takes */
     if (!c->made.remove) end_layer_later(c);
     close_fd(&c->mounts_fd);
     close_fd(&c->dir_fd); /* there may be few descriptors */
@@ -1201,7 +1203,7 @@ static void end_child(struct container *c) {
         if (!runs(&c->made)) close_fd(&c->pid_fd);
     }
     struct pollfd end = {c->pid_fd, POLLIN, 0};
-    if (c->pid_fd >= 0 && sys_pidfd_send_signal(c->pid_fd, SIGKILL) == 0) {
+    if (c->pid_fd >= 0 && !c->ended && sys_pidfd_send_signal(c->pid_fd, SIGKILL) == 0) {
         poll(&end, 1, WAIT_SECONDS * 1000);
         waitpid((pid_t)c->made.pid, NULL, WNOHANG);
     }
@@ -1362,6 +1364,7 @@ static int open_bind(struct container *c, const struct mount *m, int *tree_fd) {
 static int make_layer_directories(struct container *c) {
     static const char *const names[] = {"lower", "upper", "work"};
     struct stat s;
+    if (!c->fresh && faccessat(c->dir_fd, "upper", F_OK, 0) == 0) return 0; /* an earlier run's */
     for (size_t i = 0; i < COUNT(names); i++)
         if (mkdirat(c->dir_fd, names[i], 0755) < 0 && errno != EEXIST)
             return fail(c, "mkdir %s/%s/%s", c->want.lib_dir, c->want.name, names[i]);
@@ -2327,7 +2330,7 @@ static int write_state(struct container *c) {
     int fd = openat(c->dir_fd, "state", O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (fd >= 0) errno = ENOSPC; /* where less is written than was asked for */
     bool done = fd >= 0 && pwrite(fd, text, sizeof text, 0) == RECORD;
-    if (done && c->words && c->made.started)
+    if (done && c->words && c->made.started && c->made.status < 0)
         done = pwrite(fd, c->words, c->words_size, RECORD) == (ssize_t)c->words_size &&
                ftruncate(fd, RECORD + (off_t)c->words_size) == 0;
     close_fd(&fd);
@@ -2361,9 +2364,9 @@ static int lock_host(struct container *c) {
     const char *dir = c->want.lib_dir;
     struct stat s;
     for (int i = 0; i < WAIT_SECONDS * 200; i++) {
-        if (c->lib_fd < 0 && mkdir(dir, 0700) < 0 && errno != EEXIST)
-            return fail(c, "mkdir %s", dir);
         if (c->lib_fd < 0) c->lib_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (c->lib_fd < 0 && errno == ENOENT && (mkdir(dir, 0700) == 0 || errno == EEXIST))
+            continue;
         if (c->lib_fd < 0) return fail(c, "open %s", dir);
         const bool locked = flock(c->lib_fd, LOCK_EX | LOCK_NB) == 0;
         if (!locked && (errno != EWOULDBLOCK || usleep(5000) < 0)) break;
@@ -2456,7 +2459,6 @@ static int sweep_others(struct container *c) {
     *strrchr(parent, '/') = '\0';
     DIR *dir = opendir(parent);
     if (!dir && errno != ENOENT) return fail(c, "%s", parent);
-    sweep(c, c->want.name); /* a reboot leaves no cgroup */
     for (struct dirent *e; dir && (e = readdir(dir)) != NULL;)
         if (e->d_type == DT_DIR && e->d_name[0] != '.') sweep(c, e->d_name);
     if (dir) closedir(dir);
@@ -5009,7 +5011,8 @@ static void open_oci_files(void) {
     if (!*root) die("--root '': a directory is needed");
     char *dir = root[0] == '/' ? keep("%s", root) : keep("%s/%s", flags.directory, root);
     it.want.lib_dir = dir;
-    for (char *end = dir; (end = strchr(end + 1, '/')) != NULL; *end = '/') {
+    const bool ours = strcmp(root, LIB_DIR) == 0; /* what is above it is everywhere */
+    for (char *end = dir; !ours && (end = strchr(end + 1, '/')) != NULL; *end = '/') {
         *end = '\0';
         mkdir(dir, 0711);
     }
