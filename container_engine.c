@@ -609,11 +609,10 @@ static bool is_below(const char *path, const char *dir) {
 
 /* A new file system of the kernel's, attached to nothing yet. fsopen(2) */
 static int make_file_system(const struct mount *m) {
-    char options[PATH_MAX], *rest = options, *option;
+    char *rest = keep("%s", m->data ? m->data : ""), *option;
     int tree_fd = -1, fs_fd = (int)syscall(SYS_fsopen, m->type, FSOPEN_CLOEXEC);
     if (fs_fd < 0) return -1;
     long result = syscall(SYS_fsconfig, fs_fd, FSCONFIG_SET_STRING, "source", m->source, 0);
-    if (COPY(options, m->data ? m->data : "") >= (int)sizeof options) result = -1, errno = E2BIG;
     while (result == 0 && (option = strsep(&rest, ",")) != NULL) {
         if (!*option) continue;
         char *value = strchr(option, '=');
@@ -682,7 +681,7 @@ static uint64_t signal_set(long long pid, const char *line) {
     return at ? strtoull(at + strlen(line), NULL, 16) : ~0ULL;
 }
 
-/* No signal waits, and SIGPIPE, which we ignore, means what it means to others. */
+/* No signal waits, and those that we ignore mean what they mean to others. */
 static void free_signals(void) {
     sigset_t none;
     sigemptyset(&none);
@@ -699,10 +698,9 @@ static int exec_program(void *program) {
     const struct program *p = program;
     free_signals();
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (p->netns_fd >= 0 && setns(p->netns_fd, CLONE_NEWNET) < 0) return ENGINE_FAILED;
-    if (p->netns_fd >= 0 &&
-        write_file(AT_FDCWD, "/proc/sys/net/ipv6/conf/default/disable_ipv6", "1") < 0 &&
-        errno != ENOENT) /* this kernel has no IPv6 */
+    const char *ipv6 = "/proc/sys/net/ipv6/conf/default/disable_ipv6"; /* not every kernel has it */
+    if (p->netns_fd >= 0 && (setns(p->netns_fd, CLONE_NEWNET) < 0 ||
+                             (write_file(AT_FDCWD, ipv6, "1") < 0 && errno != ENOENT)))
         return ENGINE_FAILED;
     if (dup2(p->input_fd, 0) < 0 || dup2(p->output_fd, 1) < 0 || dup2(p->output_fd, 2) < 0)
         return ENGINE_FAILED;
@@ -751,8 +749,9 @@ static int await_program(struct container *c, int seconds) {
 /* Functions of these two forms come later: the makers of the steps, and their undoers. */
 static typeof(int(struct container *)) claim, make_cgroup, clone_child, map_users, start_network,
     mount_layer, go, leave_host, place_mounts, pivot, set_hostname, drop_capabilities, filter_calls,
-    execute, serve, child_died;
+    execute, serve;
 static typeof(void(struct container *)) release, remove_cgroup, end_child, remove_network;
+static int hear_child(struct container *c, int kind, int *fds, size_t count);
 
 static const struct step host_steps[] = {
     {"claim", "takes the name and the address, so that nobody else gets them",
@@ -762,29 +761,29 @@ static const struct step host_steps[] = {
     {"clone", "makes the child, in new namespaces and in its cgroup", "lsns -p PID", clone_child,
      end_child},
     {"users", "maps user ids: root inside is a user outside who owns nothing",
-     "cat /proc/PID/uid_map", map_users, NULL},
+     "cat /proc/PID/uid_map", map_users},
     {"network", "lays a cable from the bridge to the container", "ip -br link show master BRIDGE",
      start_network, remove_network},
     {"layer", "puts a writable layer over the rootfs, which stays as it is", "ls -A DIR/upper",
-     mount_layer, NULL},
+     mount_layer},
     {"go", "lets the child become the program, now that all of this stands", "ls -l /proc/PID/exe",
-     go, NULL},
+     go},
     {0},
 };
 
 static const struct step container_steps[] = {
     {"private", "leaves the caller's session, keys and mounts", "cat /proc/PID/sessionid",
-     leave_host, NULL},
+     leave_host},
     {"mounts", "mounts proc, sys and dev, and hides what is the whole machine's", "findmnt -N PID",
-     place_mounts, NULL},
-    {"pivot", "changes the root, and detaches the host's", "ls /proc/PID/root", pivot, NULL},
+     place_mounts},
+    {"pivot", "changes the root, and detaches the host's", "ls /proc/PID/root", pivot},
     {"hostname", "sets the name, and the loopback interface up", "nsenter -t PID -u hostname",
-     set_hostname, NULL},
+     set_hostname},
     {"caps", "drops capabilities, and becomes the user", "grep Cap /proc/PID/status",
-     drop_capabilities, NULL},
-    {"seccomp", "filters system calls", "grep Seccomp /proc/PID/status", filter_calls, NULL},
-    {"exec", "closes all files but 0, 1, 2, and becomes the program", "ls -l /proc/PID/fd", execute,
-     NULL},
+     drop_capabilities},
+    {"seccomp", "filters system calls", "grep Seccomp /proc/PID/status", filter_calls},
+    {"exec", "closes all files but 0, 1, 2, and becomes the program", "ls -l /proc/PID/fd",
+     execute},
     {0},
 };
 
@@ -841,17 +840,6 @@ static int reset_inherited(struct container *c, uint64_t ignored) {
     return 0;
 }
 
-/* A step of ours failed. Was it because the child had failed before? Then it has said why, or is
- * gone: that is the reason to tell, not ours. (After READY, its end is no failure.) */
-static void prefer_reason_of_child(struct container *c) {
-    struct report said = {0};
-    struct pollfd p = {c->talk_fd, POLLIN, 0};
-    if (c->report.kind || c->pid_fd < 0 || poll(&p, 1, 0) <= 0) return;
-    if (pass(c->talk_fd, &said, NULL, 0) < 0) return;
-    if (said.kind == FAILED) c->report = said;
-    if (said.kind == ENDED) child_died(c);
-}
-
 /* The engine: all steps; when one fails, it is said why, and they are undone. Returns 0, or the
  * status to exit with. */
 static int make_steps(struct container *c, const struct step *steps) {
@@ -862,7 +850,10 @@ static int make_steps(struct container *c, const struct step *steps) {
         die("cannot begin: %s", c->report.why);
     while (s->name && begin(c, s->name) == 0 && s->make(c) == 0) s++;
     if (!s->name) return 0;
-    prefer_reason_of_child(c);
+    /* If the child had failed before, it has said why, or is gone: that is the reason to tell, not
+     * ours. (After READY, its end is no failure.) */
+    struct pollfd p = {c->talk_fd, POLLIN, 0};
+    if (!c->report.kind && c->pid_fd >= 0 && poll(&p, 1, 0) > 0) hear_child(c, FAILED, NULL, 0);
     const bool childs = c->report.kind == FAILED;
     c->made.status = c->forwarded ? 128 + c->forwarded : childs ? c->report.status : ENGINE_FAILED;
     if (!c->forwarded) warn("%s: %s", childs ? c->report.step : c->step, c->report.why);
@@ -1207,9 +1198,7 @@ static void end_child(struct container *c) {
         poll(&end, 1, WAIT_SECONDS * 1000);
         waitpid((pid_t)c->made.pid, NULL, WNOHANG);
     }
-    int *const fds[] = {&c->pid_fd,  &c->talk_fd,     &c->ours[0], &c->ours[1],
-                        &c->ours[2], &c->terminal_fd, &c->slave_fd};
-    for (size_t i = 0; i < COUNT(fds); i++) close_fd(fds[i]);
+    close_fd(&c->pid_fd);
     close_trees(c);
 }
 
@@ -1310,8 +1299,8 @@ static const char *name_servers(void) {
     if (read_file(AT_FDCWD, "/etc/resolv.conf", text, sizeof text) < 0 && errno != ENOENT)
         return NULL;
     if (strstr(text, local)) read_file(AT_FDCWD, elsewhere, text, sizeof text);
-    const bool found = strstr(text, "nameserver") && !strstr(text, local);
-    return found ? text : "nameserver 8.8.8.8\nnameserver 1.1.1.1\n";
+    if (strstr(text, "nameserver") && !strstr(text, local)) return text;
+    return "nameserver 8.8.8.8\nnameserver 1.1.1.1\n";
 }
 
 /* /etc/hosts and /etc/resolv.conf: files of ours over those of the rootfs, which may be missing or
@@ -1393,10 +1382,10 @@ static int mount_overlay(struct container *c) {
             c->want.rootfs, path) < 0)
         return -1;
     int fd = make_file_system(&overlay);
-    static const char hint[] = " and the rootfs must be on ext4, xfs, btrfs or tmpfs; or use "
-                               "--write-through)";
-    if (did(c, fd, "mount overlay: %s,%s%s%s%s", names_of(overlay.attributes), options,
-            fd < 0 ? " (" : "", fd < 0 ? c->want.lib_dir : "", fd < 0 ? hint : "") < 0)
+    const char *hint = fd >= 0 ? ""
+                               : " (" LIB_DIR " and the rootfs must be on ext4, xfs, btrfs or "
+                                 "tmpfs; or use --write-through)";
+    if (did(c, fd, "mount overlay: %s,%s%s", names_of(overlay.attributes), options, hint) < 0)
         return -1;
     close_fd(&c->tree_fds[0]);
     c->tree_fds[0] = fd;
@@ -1452,11 +1441,6 @@ static long long read_use(const struct container *c, const char *file, const cha
     return at && isdigit((unsigned char)*at) ? atoll(at) : -1;
 }
 
-static int child_died(struct container *c) {
-    const bool memory = read_use(c, "memory.events", "oom_kill") > 0;
-    return refuse(c, "the child died while being set up%s", memory ? ": --memory is too low" : "");
-}
-
 /* Wait until the child says that, perhaps with descriptors. -1: it has failed, or died, or a signal
  * came that means the end. */
 static int hear_child(struct container *c, int kind, int *fds, size_t count) {
@@ -1474,7 +1458,9 @@ static int hear_child(struct container *c, int kind, int *fds, size_t count) {
     if (pass(c->talk_fd, &said, fds, count) < 0) return fail(c, "cannot hear the child");
     if (said.kind == FAILED || said.kind == READY) c->report = said;
     if (said.kind == FAILED) return -1;
-    return (int)said.kind == kind ? 0 : child_died(c);
+    if ((int)said.kind == kind) return 0;
+    const bool memory = read_use(c, "memory.events", "oom_kill") > 0;
+    return refuse(c, "the child died while being set up%s", memory ? ": --memory is too low" : "");
 }
 
 static void copy_window_size(const struct container *c) {
@@ -1627,9 +1613,7 @@ static void place_mount(struct container *c, int tree_fd, const struct mount *m)
     need(c, tree_fd, "mount %s%s%s", is_bind(m) ? m->source : m->type, m->data ? ": " : "",
          m->data ? m->data : "");
     const int at_fd = open_place(c, m->target, tree_fd, &name);
-    if (at_fd < 0 && errno == ELOOP)
-        refuse(c, "%s is a symbolic link in the rootfs", m->target), give_up(c);
-    need(c, at_fd, "open %s", m->target);
+    need(c, at_fd, errno == ELOOP ? "%s is a symbolic link in the rootfs" : "open %s", m->target);
     attach(c, tree_fd, m, at_fd, name, m->target);
 }
 
@@ -1999,15 +1983,11 @@ static int explain_exec(struct container *c, const char *program) {
     return fail(c, "%s", program);
 }
 
-/* Tell the engine that all walls stand, and wait until the network does, too. An engine that died
- * before we asked the kernel to be killed with it is found out here. */
+/* Tell the engine that all walls stand, and wait until the network does, too. */
 static void tell_engine(struct container *c) {
     struct ethtool_value link = {.cmd = ETHTOOL_GLINK};
     struct ifreq eth0 = {.ifr_name = "eth0", .ifr_data = (void *)&link};
     int fds[] = {c->terminal_fd, c->slave_fd};
-    char byte;
-    if (!c->waits_for_go && recv(c->talk_fd, &byte, 1, MSG_DONTWAIT) == 0) _exit(ENGINE_FAILED);
-    if (!c->waits_for_go) return;
     need(c, say(c->talk_fd, WALLS_STAND, fds, c->has_terminal ? 2 : 0), "tell the engine");
     hear_engine(c, NULL, 0);
     /* The kernel notices a moment later that the other end of the cable is up, too, and drops what
@@ -2024,7 +2004,7 @@ static void tell_engine(struct container *c) {
  */
 static int execute(struct container *c) {
     char cwd[PATH_MAX], *shell[] = {"/bin/bash", NULL}, **argv = c->want.argv;
-    tell_engine(c);
+    if (c->waits_for_go) tell_engine(c);
     if (!argv[0] && access(shell[0], X_OK) < 0) shell[0] = "/bin/sh";
     if (!argv[0]) argv = shell;
     for (int i = 0; i < 3; i++)
@@ -2043,9 +2023,8 @@ static int execute(struct container *c) {
     if (!inside || cwd[0] != '/')
         return refuse(c, "the working directory is outside of the container");
     free_signals();
-    signal(SIGHUP, SIG_DFL);
-    signal(SIGXFSZ, SIG_DFL);
     umask(c->want.umask);
+    /* Fails where the engine died before we asked the kernel to be killed with it. */
     need(c, say(c->talk_fd, READY, NULL, 0), "tell the engine");
     environ = c->want.environment;
     execvp(argv[0], argv);
@@ -2108,7 +2087,7 @@ static void set_terminal(bool raw) {
     static struct termios saved;
     static bool is_raw;
     struct termios t;
-    if (!isatty(0) || !in_foreground() || raw == is_raw || (raw && tcgetattr(0, &saved) < 0))
+    if (raw == is_raw || !isatty(0) || !in_foreground() || (raw && tcgetattr(0, &saved) < 0))
         return;
     t = saved;
     if (raw) cfmakeraw(&t);
@@ -2568,8 +2547,9 @@ static bool find_container(struct container *c, const char *name) {
 }
 
 static void close_container(struct container *c) {
-    int *const fds[] = {&c->dir_fd,  &c->pid_fd,    &c->cgroup_fd,
-                        &c->join_fd, &c->signal_fd, &c->running_fd};
+    int *const fds[] = {&c->dir_fd,    &c->pid_fd,     &c->cgroup_fd,   &c->join_fd,
+                        &c->signal_fd, &c->running_fd, &c->talk_fd,     &c->ours[0],
+                        &c->ours[1],   &c->ours[2],    &c->terminal_fd, &c->slave_fd};
     for (size_t i = 0; i < COUNT(fds); i++) close_fd(fds[i]);
 }
 
