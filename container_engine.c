@@ -2276,10 +2276,9 @@ static const struct field {
     size_t offset, size;
     const char *file, *line;
 } fields[] = {
-    TEXT(rootfs), TEXT(address), TEXT(bridge), TEXT(hostname), TEXT(command),
-    TEXT(cgroup), TEXT(bundle), TEXT(boot), NUMBER(pid), NUMBER(start), NUMBER(started),
-    NUMBER(status), NUMBER(users), NUMBER(base), NUMBER(remove), NUMBER(engine),
-    NUMBER(engine_start),
+    TEXT(rootfs), TEXT(address), TEXT(bridge), TEXT(hostname), TEXT(command), TEXT(cgroup),
+    TEXT(bundle), TEXT(boot), NUMBER(pid), NUMBER(start), NUMBER(started), NUMBER(status),
+    NUMBER(users), NUMBER(base), NUMBER(remove), NUMBER(engine), NUMBER(engine_start),
     {"cpu_max", 0, 0, "cpu.max", NULL},       {"cpu_usec", 0, 0, "cpu.stat", "usage_usec"},
     {"memory", 0, 0, "memory.current", NULL}, {"cpu_throttled", 0, 0, "cpu.stat", "nr_throttled"},
     {"memory_max", 0, 0, "memory.max", NULL}, {"oom_kills", 0, 0, "memory.events", "oom_kill"},
@@ -3086,7 +3085,7 @@ static const struct command {
 } commands[] = {
     {"list", "ls", "", "containers, and what they use (also: ls, ps)", 0, 0, NONE, list},
     {"inspect", "", "NAME [KEY]", "all, or one value: inspect c1 address", 1, 2, THERE, inspect},
-    {"exec", "", "NAME [command...]", "another program: exec -u 5 c1 ps", 1, MANY, RUNS, oci_exec},
+    {"exec", "", "NAME [command...]", "another program: exec -u 5 c1 ps", 1, MANY, NONE, oci_exec},
     {"start", "", "NAME [command...]", "one that ended, as before", 1, MANY, THERE, oci_start},
     {"logs", "", "NAME", "what one with -d has said: logs -f -n 10 c1", 1, 1, THERE, logs},
     {"update", "", "NAME", "other limits at once: update --memory 1G c1", 1, 1, RUNS, update},
@@ -3341,8 +3340,7 @@ static void check_address(struct wanted *w) {
     COPY(r.ifr_name, w->bridge);
     for (size_t i = 0; i < COUNT(questions); i++) {
         if (ask_interface(questions[i], &r) < 0)
-            die("there is no bridge %s with an address (%s): run `sudo " ENV_SH
-                " set`, or use none",
+            die("there is no bridge %s with an address (%s): use none, or `sudo " ENV_SH " set`",
                 w->bridge, strerror(errno));
         answers[i] = ntohl(((struct sockaddr_in *)(void *)&r.ifr_addr)->sin_addr.s_addr);
     }
@@ -4857,6 +4855,7 @@ static int oci_exec(struct container *c, char **argv) {
     /* Once we have entered, these names would be those of files of the container's. tzset(3) */
     oci.log = flags.log ? fopen(flags.log, "ae") : NULL;
     tzset();
+    need_container(c, argv[0], RUNS);
     if (!load_bundle(c) && (flags.process || flags.pid_file || flags.console_socket || w->detach))
         die("option -d, --process, --console-socket, --pid-file: container %s has no bundle",
             argv[0]);
