@@ -3994,9 +3994,8 @@ static uint32_t action_of(const struct value *object, const char *action, const 
                                         SECCOMP_RET_KILL_PROCESS, SECCOMP_RET_TRAP,
                                         SECCOMP_RET_ERRNO,        SECCOMP_RET_TRACE,
                                         SECCOMP_RET_LOG,          SECCOMP_RET_ALLOW};
-    const uint32_t a =
-        meanings[word_of(find(object, action), "SCMP_ACT_",
-                         "KILL KILL_THREAD KILL_PROCESS TRAP ERRNO TRACE LOG ALLOW ")];
+    const char *words = "KILL KILL_THREAD KILL_PROCESS TRAP ERRNO TRACE LOG ALLOW ";
+    const uint32_t a = meanings[word_of(find(object, action), "SCMP_ACT_", words)];
     const long long n = number_of(find(object, error), EPERM, 0, SECCOMP_RET_DATA);
     return a == SECCOMP_RET_ERRNO || a == SECCOMP_RET_TRACE ? a | (uint32_t)n : a;
 }
@@ -4370,24 +4369,22 @@ static const struct key {
     {"linux.devices[]", load_device, &it.want}, {"linux.uidMappings[]", load_map, &it.want.uid_map},
     {"linux.gidMappings[]", load_map, &it.want.gid_map}, {"linux.seccomp", load_seccomp, &it.want},
     {"linux.sysctl{}", load_sysctl, oci.sysctls},
-    {"linux.cgroupsPath", load_cgroup, &it.want.cgroup},
     {"linux.maskedPaths[]", load_path, it.want.masked},
-    {"linux.readonlyPaths[]", load_path, it.want.read_only_paths},
+    {"linux.readonlyPaths[]", load_path, it.want.read_only_paths}, {"hooks{}", load_hooks},
     {"linux.rootfsPropagation", load_propagation, &oci.propagation},
-    {"root.path", load_text, &it.want.rootfs}, {"root.readonly", load_flag, &it.want.read_only},
-    {"hostname", load_text, &it.want.hostname}, {"domainname", load_text, &oci.domainname},
-    {"annotations{}", load_text, &oci.annotation},
-    {"hooks{}", load_hooks, NULL}, {"process.args", load_args, &it.want.argv},
-    {"process.user", load_user, &it.want},
-    {"process.env[]", load_path, it.want.environment}, {"process.cwd", load_absolute, &it.want.cwd},
+    {"linux.cgroupsPath", load_cgroup, &it.want.cgroup}, {"root.path", load_text, &it.want.rootfs},
+    {"root.readonly", load_flag, &it.want.read_only}, {"hostname", load_text, &it.want.hostname},
+    {"domainname", load_text, &oci.domainname}, {"annotations{}", load_text, &oci.annotation},
+    {"process.args", load_args, &it.want.argv}, {"process.cwd", load_absolute, &it.want.cwd},
+    {"process.env[]", load_path, it.want.environment}, {"process.user", load_user, &it.want},
     {"process.terminal", load_flag, &it.want.terminal},
     {"process.consoleSize", load_size, &oci.size},
     {"process.selinuxLabel", load_label, "/sys/fs/selinux/enforce"},
+    {"process.apparmorProfile", load_label, "/sys/module/apparmor"},
     {"process.capabilities", load_capabilities, it.want.capabilities},
     {"process.rlimits", load_rlimits, it.want.process_limits},
     {"process.oomScoreAdj", load_number, &it.want.oom_score},
     {"process.noNewPrivileges", load_flag, &it.want.no_new_privileges},
-    {"process.apparmorProfile", load_label, "/sys/module/apparmor"},
     {"linux.resources", load_resources, it.want.settings},
     {LIMIT "unified{}", load_unified, it.want.settings},
     {LIMIT "memory.limit", load_limit, "memory.max"}, {LIMIT "cpu.cpus", load_limit, "cpuset.cpus"},
@@ -4962,11 +4959,9 @@ static int oci_features(struct container *c, char **argv) {
         "'linux': {'namespaces': ['cgroup', 'ipc', 'mount', 'network', 'pid', 'user', 'uts'],\n"
         "  'cgroup': {'v1': false, 'v2': true, 'systemd': false}, 'seccomp': {'enabled': true}},\n"
         "'mountOptions': [");
-    for (size_t i = 0; i < COUNT(mount_options); i++) {
-        const char *name = mount_options[i].name;
-        put_json(stdout, i ? ", '%s', 'r%s'" : "'%s', 'r%s'", name, name);
-    }
-    put_json(stdout, "]}\n");
+    const struct mount_option *o = mount_options, *end = o + COUNT(mount_options);
+    for (; o < end; o++)
+        put_json(stdout, o + 1 < end ? "'%s', 'r%s', " : "'%s', 'r%s']}\n", o->name, o->name);
     return 0;
 }
 
