@@ -1740,14 +1740,14 @@ static unsigned id_in(const char *text) {
     return text && *text && !*end && id < IDS ? (unsigned)id : IDS;
 }
 
-/* The fields of the line of that name, or, if it is NULL, of that number. passwd(5), group(5) */
-static bool find_line(const char *file, const char *name, uid_t id, char *fields[7]) {
-    static char text[1 << 20]; /* the container's, whose files may say anything */
-    char *rest = text, *line;
-    read_file(AT_FDCWD, file, text, sizeof text);
+/* The fields of the first line with that text in that field. passwd(5), group(5) */
+static bool find_line(const char *file, int field, const char *text, char *fields[7]) {
+    static char list[1 << 20]; /* the container's, whose files may say anything */
+    char *rest = list, *line;
+    read_file(AT_FDCWD, file, list, sizeof list);
     while ((line = strsep(&rest, "\n")) != NULL) {
         for (int i = 0; i < 7; i++) fields[i] = strsep(&line, ":");
-        if (name ? strcmp(fields[0], name) == 0 : id_in(fields[2]) == id) return true;
+        if (fields[field] && strcmp(fields[field], text) == 0) return true;
     }
     return false;
 }
@@ -1757,7 +1757,7 @@ static void find_user(struct container *c) {
     struct wanted *w = &c->want;
     char *line[7];
     if (w->user) {
-        const bool found = find_line("/etc/passwd", w->user, 0, line);
+        const bool found = find_line("/etc/passwd", 0, w->user, line);
         if (!found || id_in(line[2]) == IDS || id_in(line[3]) == IDS)
             refuse(c, "-u: there is no '%s' in the container's /etc/passwd", w->user), give_up(c);
         w->uid = id_in(line[2]);
@@ -1767,7 +1767,7 @@ static void find_user(struct container *c) {
             if (c->stdio[i] >= 0) must(c, fchown(c->stdio[i], w->uid, (gid_t)-1), "chown %d", i);
     }
     if (w->group && *w->group) {
-        if (!find_line("/etc/group", w->group, 0, line) || id_in(line[2]) == IDS)
+        if (!find_line("/etc/group", 0, w->group, line) || id_in(line[2]) == IDS)
             refuse(c, "-u: there is no '%s' in the container's /etc/group", w->group), give_up(c);
         w->gid = id_in(line[2]);
     }
@@ -4633,7 +4633,7 @@ static int find_program(struct container *c) {
     const char *program = c->want.argv[0];
     char *line[7];
     struct stat s;
-    const bool known = find_line("/etc/passwd", NULL, c->want.uid, line) && line[5];
+    const bool known = find_line("/etc/passwd", 2, keep("%u", c->want.uid), line) && line[5];
     take_variable(NULL, keep("HOME=%s", known ? line[5] : "/"), c->want.environment);
     take_variable(NULL, "PATH=" STANDARD_PATH, c->want.environment);
     environ = c->want.environment; /* also for hooks inside: ours is the host's */

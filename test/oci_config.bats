@@ -49,6 +49,15 @@ refusals() {
 END
 }
 
+@test "oci: process: HOME of a user beyond the first 65,536" {
+  printf 'odd\nbig:x:100000:100000::/big:\n' >"$T/share/passwd"
+  in_container 'del(.linux.uidMappings, .linux.gidMappings)
+    | .linux.namespaces |= map(select(.type != "user")) | .process.user = {uid: 100000, gid: 100000}
+    | .mounts += [{destination: "/etc/passwd", source: "'"$T/share/passwd"'", options: ["bind"]}]
+    | .process.env = ["PATH=/bin"] | .process.args = ["sh", "-c", "echo $HOME"]'
+  [[ $status -eq 0 && $output == /big ]]
+}
+
 @test "oci: process: the program is looked for in its own PATH" {
   printf '#!/bin/sh\necho own\n' >"$T/share/own"
   chmod +x "$T/share/own"
