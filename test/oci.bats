@@ -417,6 +417,23 @@ load oci
   rt delete --force box
 }
 
+@test "oci: one from before the last boot is gone, and what has its name by now stays" {
+  ours || skip 'the state file is ours'
+  local pid
+  bundle
+  create box
+  pid=$(pid_of box)
+  kill -KILL "$pid"
+  wait_until 10 gone "$pid"
+  lab sed -i 's/^boot=.*/boot=00000000-0000-0000-0000-000000000000/' "$ROOT/box/state"
+  try -0 ce -d "$ALPINE" box none sleep 1000
+  fails -w 'does not exist' state box
+  lab test -L /run/netns/box
+  [[ $(lab "$ENGINE" inspect box status) == running ]]
+  try -0 ce delete -f box
+  try -0 rt delete --force box
+}
+
 @test "oci: delete --force of a paused one" {
   started box
   rt pause box
