@@ -1674,6 +1674,7 @@ static int place_mounts(struct container *c) {
     /* pivot_root needs a mount, and / is always there; who enters later (setns) comes to it, too.
      * With --without pivot the root is on /tmp, for on / no way would lead out of the chroot. */
     const char *const place = c->want.chroot && !c->want.bundle ? "/tmp" : "/", *name;
+    bool hosts_dev = false; /* there we make nothing */
     must(c, sys_move_mount(c->tree_fds[0], AT_FDCWD, place), "mount the root on %s", place);
     must(c, fchdir(c->tree_fds[0]), "fchdir to it");
     for (c->placed = 1; m[c->placed].type; c->placed++) {
@@ -1682,10 +1683,11 @@ static int place_mounts(struct container *c) {
         if (*tree_fd < 0 && is_bind(row) && open_bind(c, row, tree_fd) < 0) give_up(c);
         if (*tree_fd < 0) *tree_fd = make_file_system(row);
         place_mount(c, *tree_fd, row);
+        if (strcmp(row->target, "/dev") == 0) hosts_dev = is_bind(row);
     }
     int dev_fd = open_place(c, "/dev", c->tree_fds[0], &name);
     need(c, dev_fd, "open /dev");
-    for (size_t i = 0; i < COUNT(device_links); i++)
+    for (size_t i = 0; i < COUNT(device_links) && !hosts_dev; i++)
         if (symlinkat(device_links[i][0], dev_fd, device_links[i][1]) < 0 && errno != EEXIST)
             must(c, -1, "symlink /dev/%s", device_links[i][1]);
     close_fd(&dev_fd);
@@ -1694,7 +1696,8 @@ static int place_mounts(struct container *c) {
     if (c->has_terminal)
         open_terminal(
             c, sys_openat2(tree_at(c, "/dev/pts"), "ptmx", O_RDWR | O_NOCTTY, RESOLVE_NO_SYMLINKS));
-    if (c->want.bundle && !c->has_terminal) return 0; /* OCI: a console is always a terminal */
+    /* OCI: a console is always a terminal. */
+    if (!c->has_terminal && (c->want.bundle || hosts_dev)) return 0;
     int console_fd = sys_open_tree(c->has_terminal ? c->slave_fd : tree_at(c, "/dev/null"), "", 0);
     place_mount(c, console_fd, &console);
     close_fd(&console_fd);

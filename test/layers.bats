@@ -449,6 +449,11 @@ vandalize='
   done
 }
 
+@test "volumes: in one on /dev nothing is made" {
+  try -0 in_c c1 -v "$DIR:/dev" 'echo in; : >/dev/x'
+  [[ $output == in && $(ls -A "$DIR") == x ]]
+}
+
 @test "volumes: places are found through the container's own links" {
   cp -a "$ALPINE" "$DIR/rootfs"
   mkdir "$DIR/v" "$DIR/rootfs/real"
