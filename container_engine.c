@@ -1581,8 +1581,10 @@ static int open_place(struct container *c, const char *path, int like_fd, const 
     if (below) path += strlen(c->want.mounts[below].target);
     path += strspn(path, "/");
     if (below && !is_bind(&c->want.mounts[below]) && *path && !strchr(path, '/')) {
-        if (like_fd >= 0) make_like(like_fd, c->tree_fds[below], path); /* it may be there */
-        return *name = path, c->tree_fds[below];
+        *name = path;
+        if (like_fd >= 0 && make_like(like_fd, c->tree_fds[below], path) < 0 && errno != EEXIST)
+            return -1;
+        return c->tree_fds[below];
     }
     *name = "";
     return open_inside(c->tree_fds[below], keep("%s", path), like_fd, resolve);
