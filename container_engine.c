@@ -1456,6 +1456,7 @@ static int hear_child(struct container *c, int kind, int *fds, size_t count) {
     }
     if (!p[0].revents) return fail(c, "cannot wait for the child");
     if (pass(c->talk_fd, &said, fds, count) < 0) return fail(c, "cannot hear the child");
+    if (kind == FAILED && said.kind > FAILED) return 0; /* it goes on: our own reason stays */
     if (said.kind == FAILED || said.kind == READY) c->report = said;
     if (said.kind == FAILED) return -1;
     if ((int)said.kind == kind) return 0;
