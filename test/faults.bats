@@ -218,7 +218,7 @@ sweep() { # engine|child
     forget
   done <"$T/calls"
   # A run does not always make the same calls, but nearly.
-  ((wrong == 0 && ($(figure injected) - injected) * 10 >= i / ${CE_FAULTS:-1} * 9))
+  ((wrong == 0 && ($(figure injected) - injected) * 10 >= 9 * (i / ${CE_FAULTS:-1})))
 }
 
 # What a line may name: a step of the engine, one of the child, or what was given and looked at
