@@ -99,7 +99,7 @@ enter_container() { # [ROOTFS [OPTION...]]
 
 @test "terminal: the same without a user namespace, and for a user who is not root" {
   sit_down
-  enter_container '' --userns off
+  enter_container '' --rm --userns off
   type_in 'tty; echo to the terminal >/dev/tty; echo to the console >/dev/console'
   sees '^/dev/pts/0$'
   sees '^to the terminal$'
