@@ -607,6 +607,12 @@ static bool is_below(const char *path, const char *dir) {
     return strncmp(path, dir, n) == 0 && path[n] == '/';
 }
 
+/* A path without the slashes at its end. */
+static char *trim(char *path) {
+    for (size_t n = strlen(path); n > 1 && path[n - 1] == '/';) path[--n] = '\0';
+    return path;
+}
+
 /* A new file system of the kernel's, attached to nothing yet. fsopen(2) */
 static int make_file_system(const struct mount *m) {
     char *rest = keep("%s", m->data ? m->data : ""), *option;
@@ -681,14 +687,12 @@ static uint64_t signal_set(long long pid, const char *line) {
     return at ? strtoull(at + strlen(line), NULL, 16) : ~0ULL;
 }
 
-/* No signal waits, and those that we ignore mean what they mean to others. */
+/* No signal waits, and SIGPIPE, which we ignore, means what it means to others. */
 static void free_signals(void) {
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     signal(SIGPIPE, SIG_DFL);
-    signal(SIGHUP, SIG_DFL);
-    signal(SIGXFSZ, SIG_DFL);
 }
 
 /* The new process of start_program, which borrows our memory until exec. No interface made in the
@@ -852,8 +856,10 @@ static int make_steps(struct container *c, const struct step *steps) {
     if (!s->name) return 0;
     /* If the child had failed before, it has said why, or is gone: that is the reason to tell, not
      * ours. (After READY, its end is no failure.) */
-    struct pollfd p = {c->talk_fd, POLLIN, 0};
-    if (!c->report.kind && c->pid_fd >= 0 && poll(&p, 1, 0) > 0) hear_child(c, FAILED, NULL, 0);
+    struct report said = {0};
+    const ssize_t n = recv(c->talk_fd, &said, sizeof said, MSG_PEEK | MSG_DONTWAIT);
+    const bool over = n < 0 ? errno == ECONNRESET : said.kind == ENDED || said.kind == FAILED;
+    if (!c->report.kind && c->pid_fd >= 0 && over) hear_child(c, FAILED, NULL, 0);
     const bool childs = c->report.kind == FAILED;
     c->made.status = c->forwarded ? 128 + c->forwarded : childs ? c->report.status : ENGINE_FAILED;
     if (!c->forwarded) warn("%s: %s", childs ? c->report.step : c->step, c->report.why);
@@ -1351,19 +1357,18 @@ static int open_bind(struct container *c, const struct mount *m, int *tree_fd) {
 /* The directories of the layer. What is written inside goes to upper, whose owner and mode are
  * those of the root directory inside; work is overlayfs's own; the rootfs is attached to lower. */
 static int make_layer_directories(struct container *c) {
-    static const char *const names[] = {"lower", "upper", "work"};
+    const int dir_fd = c->dir_fd;
     struct stat s;
-    if (!c->fresh && faccessat(c->dir_fd, "upper", F_OK, 0) == 0) return 0; /* an earlier run's */
-    for (size_t i = 0; i < COUNT(names); i++)
-        if (mkdirat(c->dir_fd, names[i], 0755) < 0 && errno != EEXIST)
-            return fail(c, "mkdir %s/%s/%s", c->want.lib_dir, c->want.name, names[i]);
+    if (!c->fresh && faccessat(dir_fd, "work", F_OK, 0) == 0) return 0; /* an earlier run's */
     if (stat(c->want.rootfs, &s) < 0) return fail(c, "stat %s", c->want.rootfs);
     const uid_t uid = (uid_t)c->made.base + s.st_uid % IDS;
     const gid_t gid = (gid_t)c->made.base + s.st_gid % IDS;
-    if (fchmodat(c->dir_fd, "upper", s.st_mode & 07777, 0) < 0 ||
-        fchownat(c->dir_fd, "upper", uid, gid, 0) < 0)
-        return fail(c, "cannot prepare the layer");
-    return 0;
+    const bool done = (mkdirat(dir_fd, "lower", 0755) == 0 || errno == EEXIST) &&
+                      (mkdirat(dir_fd, "upper", 0755) == 0 || errno == EEXIST) &&
+                      fchmodat(dir_fd, "upper", s.st_mode & 07777, 0) == 0 &&
+                      fchownat(dir_fd, "upper", uid, gid, 0) == 0 &&
+                      mkdirat(dir_fd, "work", 0755) == 0; /* last: now upper is as it must be */
+    return done ? 0 : fail(c, "make the layer in %s/%s", c->want.lib_dir, c->want.name);
 }
 
 /* overlayfs shows the rootfs until a file is written, which is then copied to upper. A layer that
@@ -1581,14 +1586,15 @@ static int open_place(struct container *c, const char *path, int like_fd, const 
         if (is_below(path, c->want.mounts[i].target)) below = i;
     if (below) path += strlen(c->want.mounts[below].target);
     path += strspn(path, "/");
-    if (below && !is_bind(&c->want.mounts[below]) && *path && !strchr(path, '/')) {
+    if (below && !c->want.bundle && !is_bind(&c->want.mounts[below]) && *path &&
+        !strchr(path, '/')) { /* OCI: a tmpcopyup or an overlay has what the image has */
         *name = path;
         if (like_fd >= 0 && make_like(like_fd, c->tree_fds[below], path) < 0 && errno != EEXIST)
             return -1;
         return c->tree_fds[below];
     }
     *name = "";
-    return open_inside(c->tree_fds[below], keep("%s", path), like_fd, resolve);
+    return open_inside(c->tree_fds[below], trim(keep("%s", path)), like_fd, resolve);
 }
 
 /* The last mount that was put there; -1: none. */
@@ -1642,7 +1648,7 @@ static void cover(struct container *c, const char *path, bool hide) {
     else if (hide)
         tree_fd = sys_open_tree(with == &empty ? empty_fd : tree_at(c, "/dev/null"), "", 0);
     else
-        tree_fd = sys_open_tree(at_fd, name, AT_RECURSIVE);
+        tree_fd = sys_open_tree(at_fd, name, AT_RECURSIVE | AT_SYMLINK_NOFOLLOW);
     if (!hide && tree_fd >= 0)
         must(c, sys_mount_setattr(tree_fd, AT_RECURSIVE, &a), "mount_setattr %s: %s", path,
              names_of(a.attr_set));
@@ -2029,6 +2035,8 @@ static int execute(struct container *c) {
     if (!inside || cwd[0] != '/')
         return refuse(c, "the working directory is outside of the container");
     free_signals();
+    signal(SIGHUP, SIG_DFL);
+    signal(SIGXFSZ, SIG_DFL);
     umask(c->want.umask);
     /* Fails where the engine died before we asked the kernel to be killed with it. */
     need(c, say(c->talk_fd, READY, NULL, 0), "tell the engine");
@@ -2349,7 +2357,8 @@ static int lock_host(struct container *c) {
     struct stat s;
     for (int i = 0; i < WAIT_SECONDS * 200; i++) {
         if (c->lib_fd < 0) c->lib_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        if (c->lib_fd < 0 && errno == ENOENT && (mkdir(dir, 0700) == 0 || errno == EEXIST))
+        if (c->lib_fd < 0 && errno == ENOENT && i < 10 &&
+            (mkdir(dir, 0700) == 0 || errno == EEXIST))
             continue;
         if (c->lib_fd < 0) return fail(c, "open %s", dir);
         const bool locked = flock(c->lib_fd, LOCK_EX | LOCK_NB) == 0;
@@ -2404,9 +2413,8 @@ static int remove_set_aside(struct container *c) {
 
 /* Where an engine was killed, walk the way back that it could not walk: its state has no status,
  * and nobody holds the lock of its directory. Under the host's lock, so what is to be removed is
- * only set aside. (One with a bundle has no engine: it is
- * in the way only when it is from before the last boot, for then nothing of it is left but that.)
- */
+ * only set aside. (One with a bundle has no engine: it is in the way only when it is from before
+ * the last boot, for then nothing of it is left but that.) */
 static void sweep(struct container *c, const char *name) {
     static struct container left; /* large */
     struct made m;
@@ -2471,7 +2479,7 @@ static int take_address(struct container *c) {
         if (lock_address(c, n) == 0) return c->want.address = keep("%s", address), 0;
         if (errno != EADDRINUSE) return fail(c, "lock the address %s", address);
     }
-    if (w->first < w->last) return refuse(c, "no address is free on %s", w->bridge);
+    if (w->first != w->last) return refuse(c, "no address is free on %s", w->bridge);
     return refuse(c, "address %s is in use: see container_engine list", w->address);
 }
 
@@ -2928,14 +2936,14 @@ static void take_variable(const char *option, const char *value, void *to) {
 static void take_volume(const char *option, const char *value, void *to) {
     struct mount *m = to;
     char *rest = keep("%s", value);
-    const char *host = strsep(&rest, ":"), *target = strsep(&rest, ":");
+    char *host = strsep(&rest, ":"), *target = strsep(&rest, ":");
     if (!*host || !target || target[0] != '/' || !target[strspn(target, "/")] ||
         strlen(target) >= PATH_MAX || (rest && strcmp(rest, "ro") != 0))
         die("%s '%s': HOST:/CONTAINER or HOST:/CONTAINER:ro is needed", option, value);
     while (m->type) m++;
     if (m == &it.want.mounts[MOUNTS]) die("%s: too many volumes", option);
     if (host[0] != '/') host = keep("%s/%s", flags.directory, host);
-    *m = (struct mount){"rbind", host, target, NULL, MOUNT_ATTR_NODEV | MOUNT_ATTR_IDMAP};
+    *m = (struct mount){"rbind", host, trim(target), NULL, MOUNT_ATTR_NODEV | MOUNT_ATTR_IDMAP};
     if (rest) m->attributes |= RDONLY;
 }
 
@@ -4106,7 +4114,7 @@ static struct mount *mount_row(struct wanted *w, const struct value *v, const ch
 
 static char *absolute(const struct value *v) {
     if (text_of(v)[0] != '/') wrong(v, "an absolute path is needed");
-    return v->text;
+    return trim(v->text);
 }
 
 /* A device can be opened nowhere but where one is bound: that is how we do without a BPF program

@@ -449,8 +449,23 @@ vandalize='
   done
 }
 
+@test "layers: one that was not finished is, and a finished one stays as it is" {
+  try -0 ce --write-through "$ALPINE" c1 none true
+  lab mkdir -m 700 "$(layer c1)/upper" # and here the engine was killed
+  try -0 in_c c1 'echo x >/root/x; stat -c %a:%u /; chmod 711 /'
+  [[ $output == 755:0 ]]
+  try -0 in_c c1 'stat -c %a:%u / /root/x'
+  [[ $output == $'711:0\n644:0' ]]
+}
+
+@test "volumes: a place for a file may end in a slash" {
+  echo one >"$DIR/f"
+  try -0 in_c c1 -v "$DIR/f:/data/" 'cat /data'
+  [[ $output == one ]]
+}
+
 @test "volumes: in one on /dev nothing is made" {
-  try -0 in_c c1 -v "$DIR:/dev" 'echo in; : >/dev/x'
+  try -0 in_c c1 -v "$DIR:/dev/" 'echo in; : >/dev/x'
   [[ $output == in && $(ls -A "$DIR") == x ]]
 }
 

@@ -277,6 +277,21 @@ END
   [[ $result -eq 0 ]]
 }
 
+@test "oci: mounts: links that tmpcopyup brings from the image lead nowhere but inside" {
+  cp -a "$ALPINE" "$T/copy"
+  mkdir -p "$T/copy/x/real"
+  echo secret >"$T/secret"
+  ln -s "$T/secret" "$T/copy/x/link"
+  ln -s real "$T/copy/x/relative"
+  echo volume >"$T/share/f"
+  in_container "$(shell 'cat /x/link; cat /x/real/f') | .root.path = \"$T/copy\"
+    | del(.linux.uidMappings, .linux.gidMappings) | .linux.namespaces |= map(select(.type != \"user\"))
+    | .mounts += [{destination: \"/x\", type: \"tmpfs\", source: \"tmpfs\", options: [\"tmpcopyup\"]},
+        {destination: \"/x/relative\", source: \"$T/share\", options: [\"bind\"]}]
+    | .linux.readonlyPaths += [\"/x/link\"] | .linux.maskedPaths += [\"/x/link\"]"
+  [[ $output == volume ]]
+}
+
 @test "oci: mounts: tmpcopyup, also of one that cannot be written to then" {
   ours || skip 'crun 1.8.1 cannot'
   table <<'END'
