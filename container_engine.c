@@ -1144,7 +1144,8 @@ static int clone_child(struct container *c) {
     /* Without an address nobody but the child needs its network: leave_host makes it meanwhile. */
     const uint64_t left_to_child = c->want.address[0] || c->want.bundle ? 0 : CLONE_NEWNET;
     const struct clone_args a = {
-        .flags = (c->want.namespaces & ~left_to_child) | CLONE_INTO_CGROUP | CLONE_PIDFD,
+        .flags = (c->want.namespaces & ~left_to_child) | CLONE_PIDFD |
+                 (c->cgroup_fd < 0 ? 0 : CLONE_INTO_CGROUP), /* lessons: without step cgroup */
         .cgroup = (uint64_t)c->cgroup_fd,
         .pidfd = (uintptr_t)&c->pid_fd,
         .exit_signal = SIGCHLD,
