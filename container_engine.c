@@ -163,8 +163,8 @@ static const struct namespace {
 /* clang-format on */
 
 /* A mount inside. Of a file system of the kernel's own, or of what is on the host already: the
- * engine opens that for the child (devices it opens itself), which then only puts it in its place.
- * A relative source lies in the container's directory. */
+ * engine opens that for the child, which then only puts it in its place; a device (data) the child
+ * opens itself. A relative source lies in the container's directory. */
 struct mount {
     const char *type; /* of a file system; "bind"; "rbind": with all that is mounted below it */
     const char *source, *target;
@@ -596,7 +596,7 @@ static bool is_bind(const struct mount *m) {
     return strcmp(m->type, "bind") == 0 || strcmp(m->type, "rbind") == 0;
 }
 
-/* Does the engine open it for the child? A device anybody can open. */
+/* Does the engine open it for the child? Not a device, which anybody can open. */
 static bool is_given(const struct mount *m) {
     return is_bind(m) && !m->data;
 }
@@ -1462,7 +1462,6 @@ static int hear_child(struct container *c, int kind, int *fds, size_t count) {
     }
     if (!p[0].revents) return fail(c, "cannot wait for the child");
     if (pass(c->talk_fd, &said, fds, count) < 0) return fail(c, "cannot hear the child");
-    if (kind == FAILED && said.kind > FAILED) return 0; /* it goes on: our own reason stays */
     if (said.kind == FAILED || said.kind == READY) c->report = said;
     if (said.kind == FAILED) return -1;
     if ((int)said.kind == kind) return 0;

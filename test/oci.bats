@@ -402,16 +402,24 @@ load oci
   try -0 rt delete box
 }
 
-@test "oci: create: one that was created before the last boot is in nobody's way" {
-  ours || skip 'the state file is ours'
+created_and_killed() {
   local pid
   bundle
   create box
   pid=$(pid_of box)
   kill -KILL "$pid"
   wait_until 10 gone "$pid"
-  fails create --bundle "$BUNDLE" box
+}
+
+of_another_boot() {
   lab sed -i 's/^boot=.*/boot=00000000-0000-0000-0000-000000000000/' "$ROOT/box/state"
+}
+
+@test "oci: create: one that was created before the last boot is in nobody's way" {
+  ours || skip 'the state file is ours'
+  created_and_killed
+  fails create --bundle "$BUNDLE" box
+  of_another_boot
   create box
   is box created
   rt delete --force box
@@ -419,13 +427,8 @@ load oci
 
 @test "oci: one from before the last boot is gone, and what has its name by now stays" {
   ours || skip 'the state file is ours'
-  local pid
-  bundle
-  create box
-  pid=$(pid_of box)
-  kill -KILL "$pid"
-  wait_until 10 gone "$pid"
-  lab sed -i 's/^boot=.*/boot=00000000-0000-0000-0000-000000000000/' "$ROOT/box/state"
+  created_and_killed
+  of_another_boot
   try -0 ce -d "$ALPINE" box none sleep 1000
   fails -w 'does not exist' state box
   lab test -L /run/netns/box
